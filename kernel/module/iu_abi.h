@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: GPL-2.0-only WITH Linux-syscall-note */
+/*
+ * The object ABI: what an extension object (ELF ET_REL, little endian) must
+ * contain, and which symbols of the runtime it may refer to.
+ *
+ * This header is the single source. The LLVM pass includes it; the crate `iu`
+ * mirrors it in src/abi.rs and the Go tool in kernel/abi.go, and tests of both
+ * compare sizes and offsets with it.
+ *
+ * Allocated sections of an object (anything else allocated is refused):
+ *
+ *   .text .text.*               code
+ *   .rodata .rodata.*           constants; .data.rel.ro* is treated alike
+ *   .data .data.* .bss .bss.*   the extension's own statics
+ *   .iu.info                    one struct iu_abi_info, read-only
+ *   .iu.prog                    struct iu_abi_prog[], read-only
+ *   .iu.map                     struct iu_abi_map[], writable
+ *   .iu.param                   struct iu_abi_param[], writable
+ *
+ * Every multi-byte field is little endian. Every name is NUL-terminated inside
+ * its array, and the rest of the array is zero. Reserved fields are zero.
+ */
+#ifndef IU_ABI_H
+#define IU_ABI_H
+
+#ifdef __KERNEL__
+#include <linux/types.h>
+#else
+#include <stdint.h>
+#ifndef IU_ABI_NO_TYPES
+typedef uint8_t __u8;
+typedef uint16_t __u16;
+typedef uint32_t __u32;
+typedef int32_t __s32;
+typedef uint64_t __u64;
+#endif
+#endif
+
+#define IU_ABI_VERSION	1
+#define IU_ABI_MAGIC	0x58455549u	/* "IUEX" */
+
+#define IU_ABI_NAME_LEN		32	/* program, map and parameter names, with the NUL */
+#define IU_ABI_PKG_LEN		64	/* package name, with the NUL */
+#define IU_ABI_VER_LEN		64	/* package version, with the NUL */
+
+#define IU_ABI_MAX_OBJECT	(4u << 20)	/* bytes of a whole object */
+#define IU_ABI_MAX_SECTIONS	256
+#define IU_ABI_MAX_SYMBOLS	65536
+#define IU_ABI_MAX_RELOCS	262144
+#define IU_ABI_MAX_PROGS	32
+#define IU_ABI_MAX_MAPS		64
+#define IU_ABI_MAX_PARAMS	64
+
+#define IU_SEC_INFO	".iu.info"
+#define IU_SEC_PROG	".iu.prog"
+#define IU_SEC_MAP	".iu.map"
+#define IU_SEC_PARAM	".iu.param"
+/* Only in bitcode: made by the macros, consumed by the pass. */
+#define IU_SEC_MARKER	".iu.marker"
+
+/*
+ * Hooks. The number is part of the ABI and never reused. A program runs only
+ * where a stub of the same hook calls it.
+ */
+enum iu_hook {
+	IU_HOOK_NONE		= 0,
+	IU_HOOK_XDP		= 1,
+	IU_HOOK_TC		= 2,
+	IU_HOOK_KPROBE		= 3,
+	IU_HOOK_TRACEPOINT	= 4,
+	IU_HOOK_PERF_EVENT	= 5,
+	IU_HOOK_FENTRY		= 6,
+	IU_HOOK_FEXIT		= 7,
+	IU_HOOK_TP_BTF		= 8,
+	IU_HOOK_LSM		= 9,
+	IU_HOOK_CGROUP_SKB	= 10,
+	IU_HOOK_CGROUP_SOCK_ADDR = 11,
+	IU_HOOK_SOCKET_FILTER	= 12,
+	IU_HOOK_KRETPROBE	= 13,
+	IU_HOOK_UPROBE		= 14,
+	IU_HOOK_MAX
+};
+
+struct iu_abi_info {
+	__u32 magic;			/* IU_ABI_MAGIC */
+	__u16 abi;			/* IU_ABI_VERSION */
+	__u16 machine;			/* ELF e_machine */
+	char name[IU_ABI_PKG_LEN];
+	char version[IU_ABI_VER_LEN];
+	__u64 reserved[3];
+};					/* 160 bytes */
+
+/* iu_abi_prog.flags */
+#define IU_PROG_F_POLL		(1u << 0)	/* the entry sets iu_rt_fuel; loops poll */
+#define IU_PROG_F_STACK_CHECK	(1u << 1)	/* some function checks the stack: must run on a runtime stack */
+
+struct iu_abi_prog {
+	char name[IU_ABI_NAME_LEN];
+	__u32 hook;			/* enum iu_hook */
+	__u32 flags;			/* IU_PROG_F_* */
+	__u64 entry;			/* relocated: u32 entry(void *ctx) */
+	__u32 stack;			/* proven bound in bytes, entry's return address included; 0: not proven, F_STACK_CHECK set */
+	__s32 on_fault;			/* what the hook returns after a fault */
+	__u64 reserved;
+};					/* 64 bytes */
+
+/* What the macros leave for the pass in IU_SEC_MARKER, one per program. */
+struct iu_abi_marker {
+	char name[IU_ABI_NAME_LEN];
+	__u32 hook;
+	__s32 on_fault;
+	__u64 func;			/* u32 func(void *ctx), C ABI */
+};					/* 48 bytes */
+
+/*
+ * `map`, `data` and `stride` are zero in the object and are set by the runtime
+ * when a BPF map is bound; the runtime refuses a map whose type, sizes or flags
+ * differ from what stands here.
+ */
+struct iu_abi_map {
+	char name[IU_ABI_NAME_LEN];
+	__u32 type;			/* enum bpf_map_type */
+	__u32 key_size;			/* bytes */
+	__u32 value_size;		/* bytes */
+	__u32 max_entries;
+	__u32 map_flags;		/* BPF_F_* */
+	__u32 stride;			/* bytes between values; BPF_MAP_TYPE_ARRAY only */
+	__u64 map;			/* struct bpf_map * */
+	__u64 data;			/* first value; BPF_MAP_TYPE_ARRAY only, else 0 */
+	__u64 reserved;
+};					/* 80 bytes */
+
+enum iu_param_type {
+	IU_PARAM_BOOL = 1,		/* 0 or 1 */
+	IU_PARAM_U64  = 2,		/* u8, u16, u32 too: the range says so */
+	IU_PARAM_I64  = 3,		/* min, max and value are signed */
+};
+
+struct iu_abi_param {
+	char name[IU_ABI_NAME_LEN];
+	__u32 type;			/* enum iu_param_type */
+	__u32 reserved;
+	__u64 min, max;			/* inclusive */
+	__u64 value;			/* the default in the object; set before enable */
+};					/* 64 bytes */
+
+/*
+ * Contexts. XDP: the kernel's struct xdp_buff, of which an extension reads only
+ * `data` (offset 0) and `data_end` (offset 8); the module asserts both offsets.
+ * TC: the struct below, on the dispatcher's stack. Helpers that move the packet
+ * refresh it.
+ */
+struct iu_ctx_tc {
+	__u8 *data;			/* MAC header */
+	__u8 *data_end;			/* end of the linear part */
+	void *skb;			/* opaque: handed back to helpers */
+	__u32 len;			/* whole packet, paged part included, bytes */
+	__u32 ifindex;
+	__u32 mark;
+	__u32 protocol;			/* EtherType, network order in the low 16 bits */
+};					/* 40 bytes */
+
+/*
+ * Stacks. A runtime stack is IU_STACK_SIZE bytes, aligned to its size, with a
+ * guard page below. A stack check is `(sp & (IU_STACK_SIZE - 1)) < IU_STACK_RESERVE`:
+ * the reserve is kept for one frame (at most IU_FRAME_MAX), helpers and whatever
+ * runs on this stack on behalf of an exception.
+ */
+#define IU_STACK_SIZE		32768u
+#define IU_STACK_RESERVE	12288u
+#define IU_FRAME_MAX		4096u
+
+/* Back edges and recursive entries taken between two looks at the clock. */
+#define IU_FUEL			4096
+
+/*
+ * The runtime's symbols. `X(ret, name, args)`; an object that refers to anything
+ * else is refused. Offsets and lengths are bytes; errors are negative errno.
+ */
+#define IU_RT_FUNCTIONS(X) \
+	/* The fuel ran out: returns with new fuel, or ends the program. */ \
+	X(void, iu_rt_poll, (void)) \
+	/* A stack check failed. Does not return. */ \
+	X(void, iu_rt_stack_overflow, (void)) \
+	/* A Rust panic; file need not be NUL-terminated. Does not return. */ \
+	X(void, iu_rt_panic, (const char *file, __u64 file_len, __u32 line, __u32 col)) \
+	/* Value of a key, or NULL. Per-CPU maps: this CPU's value. */ \
+	X(void *, iu_rt_map_lookup, (struct iu_abi_map *map, const void *key)) \
+	/* flags: BPF_ANY, BPF_NOEXIST, BPF_EXIST. 0 or -errno. */ \
+	X(__u64, iu_rt_map_update, (struct iu_abi_map *map, const void *key, const void *value, __u64 flags)) \
+	X(__u64, iu_rt_map_delete, (struct iu_abi_map *map, const void *key)) \
+	/* One lock at a time; a second lock, or a lock in NMI that is taken, is a fault. Interrupts are off between. */ \
+	X(void, iu_rt_lock, (__u32 *lock)) \
+	X(void, iu_rt_unlock, (__u32 *lock)) \
+	/* CLOCK_MONOTONIC, nanoseconds. */ \
+	X(__u64, iu_rt_ktime_ns, (void)) \
+	X(__u32, iu_rt_cpu, (void)) \
+	X(__u32, iu_rt_random, (void)) \
+	/* One line in the kernel log, rate-limited; level as in KERN_*. At most 256 bytes are kept. */ \
+	X(void, iu_rt_log, (__u32 level, const char *msg, __u64 len)) \
+	/* bpf_xdp_adjust_head/tail: 0 or -errno; the old slice is dead after either. */ \
+	X(__u64, iu_rt_xdp_adjust_head, (void *ctx, __s32 delta)) \
+	X(__u64, iu_rt_xdp_adjust_tail, (void *ctx, __s32 delta)) \
+	/* Make the first len bytes linear and writable, refresh ctx. 0 or -errno. */ \
+	X(__u64, iu_rt_tc_pull, (struct iu_ctx_tc *ctx, __u32 len)) \
+	/* Copy out of the packet, paged part included. 0 or -errno. */ \
+	X(__u64, iu_rt_tc_load, (struct iu_ctx_tc *ctx, __u32 off, void *to, __u32 len)) \
+	/* Write into the packet (made writable first), refresh ctx. 0 or -errno. */ \
+	X(__u64, iu_rt_tc_store, (struct iu_ctx_tc *ctx, __u32 off, const void *from, __u32 len))
+
+/* Per-CPU, int: counted down by polls, reached as %gs:iu_rt_fuel. */
+#define IU_RT_FUEL	"iu_rt_fuel"
+
+/*
+ * Symbols of the kernel itself that an object may refer to beside the above:
+ * what LLVM emits by itself.
+ */
+#define IU_KERNEL_SYMBOLS(X) \
+	X(memcpy) X(memmove) X(memset) X(memcmp) X(bcmp) X(__x86_return_thunk) \
+	X(__x86_indirect_thunk_rax) X(__x86_indirect_thunk_rbx) X(__x86_indirect_thunk_rcx) \
+	X(__x86_indirect_thunk_rdx) X(__x86_indirect_thunk_rsi) X(__x86_indirect_thunk_rdi) \
+	X(__x86_indirect_thunk_rbp) X(__x86_indirect_thunk_r8) X(__x86_indirect_thunk_r9) \
+	X(__x86_indirect_thunk_r10) X(__x86_indirect_thunk_r11) X(__x86_indirect_thunk_r12) \
+	X(__x86_indirect_thunk_r13) X(__x86_indirect_thunk_r14) X(__x86_indirect_thunk_r15)
+
+#endif

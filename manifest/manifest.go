@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package manifest
+
+// Schema is the version of the manifest format that this package reads and
+// writes.
+const Schema = 1
+
+// Manifest describes one built extension. It is the config blob of the OCI
+// artifact, so everything that is decided before an object is fetched (does it
+// fit this kernel, what does it attach to, which parameters does it take) stands
+// here, and the signatures over the artifact cover it.
+type Manifest struct {
+	Schema      int    `json:"schema"`
+	Name        string `json:"name"`
+	Version     string `json:"version"`
+	Description string `json:"description,omitempty"`
+	License     string `json:"license"`
+	Repository  string `json:"repository,omitempty"`
+
+	// Arch is the machine the object runs on, in Go's terms ("amd64").
+	Arch   string `json:"arch"`
+	Object Object `json:"object"`
+
+	Requires     Requirements      `json:"requires"`
+	Dependencies map[string]string `json:"dependencies,omitempty"`
+	Conflicts    map[string]string `json:"conflicts,omitempty"`
+
+	// Params, Programs and Maps are in the order of the object's tables, save
+	// that Params may be followed by ones that only attachments refer to.
+	Params   []Param   `json:"params,omitempty"`
+	Programs []Program `json:"programs"`
+	Maps     []Map     `json:"maps,omitempty"`
+
+	Toolchain Toolchain `json:"toolchain"`
+}
+
+// Object identifies the ELF object.
+type Object struct {
+	Digest string `json:"digest"` // "sha256:" and 64 hex digits
+	Size   int64  `json:"size"`   // bytes
+}
+
+// Requirements is what a kernel must offer.
+type Requirements struct {
+	Release string   `json:"release,omitempty"` // semver range over x.y.z of the release, ">=6.1"
+	Config  []string `json:"config,omitempty"`  // Kconfig expressions, all must hold
+	BTF     []string `json:"btf,omitempty"`     // "struct sk_buff.len", "func tcp_v4_rcv"
+	Hooks   []Hook   `json:"hooks"`             // derived from Programs
+	ABI     int      `json:"abi"`               // IU_ABI_VERSION the object was built for
+}
+
+// ParamType is the type of a parameter's value.
+type ParamType string
+
+// The parameter types. Strings are for attachments only (an interface's name).
+const (
+	ParamBool   ParamType = "bool"
+	ParamU64    ParamType = "u64"
+	ParamI64    ParamType = "i64"
+	ParamString ParamType = "string"
+)
+
+// Param is a value that the user may set at install. Numbers are written in
+// decimal so that 64 bits survive every JSON reader.
+type Param struct {
+	Name    string    `json:"name"`
+	Type    ParamType `json:"type"`
+	Default string    `json:"default,omitempty"` // empty: must be given
+	Min     string    `json:"min,omitempty"`
+	Max     string    `json:"max,omitempty"`
+	Doc     string    `json:"doc,omitempty"`
+	// Object says that the value goes into the object's table, at this index.
+	Object *int `json:"object,omitempty"`
+}
+
+// Program is one entry point.
+type Program struct {
+	Name string `json:"name"`
+	Hook Hook   `json:"hook"`
+	// Attach is where it goes by default; values may be "${param}". Keys depend
+	// on the hook: "interface" (xdp, tc), "direction" ingress or egress (tc),
+	// "mode" auto, native or generic (xdp).
+	Attach map[string]string `json:"attach,omitempty"`
+	// OnFault is the verdict after a fault, by the hook's own name for it.
+	OnFault string `json:"onFault"`
+	// MaxFaults disables the program after so many faults; 0 keeps it running.
+	MaxFaults uint32 `json:"maxFaults,omitempty"`
+	// Stack is the proven bound in bytes; 0 means checked at run time.
+	Stack uint32 `json:"stack,omitempty"`
+}
+
+// Map is one BPF map the object declares.
+type Map struct {
+	Name       string `json:"name"`
+	Type       uint32 `json:"type"` // enum bpf_map_type
+	KeySize    uint32 `json:"keySize"`
+	ValueSize  uint32 `json:"valueSize"`
+	MaxEntries uint32 `json:"maxEntries"`
+	Flags      uint32 `json:"flags,omitempty"`
+}
+
+// Toolchain records what built the object.
+type Toolchain struct {
+	Rustc string `json:"rustc"`
+	LLVM  string `json:"llvm"`
+	IU    string `json:"iu"`   // version of crate, pass and ABI
+	Pass  string `json:"pass"` // digest of the pass plugin
+}
+
+// Hook names a kind of attachment point, as in iu_abi.h.
+type Hook string
+
+// The hooks. Numbers are the object ABI's.
+const (
+	HookXDP Hook = "xdp"
+	HookTC  Hook = "tc"
+)
