@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// memcached talks to one server: items are changed over TCP and read over UDP,
+// as clients of a cache in front of memcached do.
+type memcached struct {
+	tcp net.Conn
+	in  *bufio.Reader
+	udp string
+}
+
+const replyTimeout = 5 * time.Second
+
+func dialMemcached(tcpAddr, udpAddr string) (*memcached, error) {
+	conn, err := net.DialTimeout("tcp", tcpAddr, replyTimeout)
+	if err != nil {
+		return nil, err
+	}
+	return &memcached{tcp: conn, in: bufio.NewReader(conn), udp: udpAddr}, nil
+}
+
+func (m *memcached) Close() error { return m.tcp.Close() }
+
+// command sends one request over TCP and returns the first line of the answer.
+func (m *memcached) command(request string) (string, error) {
+	if err := m.tcp.SetDeadline(time.Now().Add(replyTimeout)); err != nil {
+		return "", err
+	}
+	if _, err := io.WriteString(m.tcp, request); err != nil {
+		return "", err
+	}
+	line, err := m.in.ReadString('\n')
+	return strings.TrimRight(line, "\r\n"), err
+}
+
+func (m *memcached) set(key string, value []byte) error {
+	line, err := m.command(fmt.Sprintf("set %s 0 0 %d\r\n%s\r\n", key, len(value), value))
+	if err == nil && line != "STORED" {
+		err = fmt.Errorf("set %s: memcached answered %q", key, line)
+	}
+	return err
+}
+
+// stat reads one of the server's own counters.
+func (m *memcached) stat(name string) (uint64, error) {
+	line, err := m.command("stats\r\n")
+	found, seen := uint64(0), false
+	for ; err == nil && line != "END"; line, err = m.readLine() {
+		words := strings.Fields(line)
+		if len(words) == 3 && words[0] == "STAT" && words[1] == name {
+			found, err = strconv.ParseUint(words[2], 10, 64)
+			if err != nil {
+				return 0, err
+			}
+			seen = true
+		}
+	}
+	if err == nil && !seen {
+		err = fmt.Errorf("memcached has no counter %q", name)
+	}
+	return found, err
+}
+
+func (m *memcached) readLine() (string, error) {
+	line, err := m.in.ReadString('\n')
+	return strings.TrimRight(line, "\r\n"), err
+}
+
+// reader asks over UDP, from a port of its own.
+type reader struct {
+	conn net.Conn
+	next uint16
+	buf  [65536]byte
+}
+
+func (m *memcached) reader() (*reader, error) {
+	conn, err := net.Dial("udp", m.udp)
+	if err != nil {
+		return nil, err
+	}
+	return &reader{conn: conn}, nil
+}
+
+func (r *reader) Close() error { return r.conn.Close() }
+
+var errMiss = errors.New("no such item")
+
+// get returns the items of all keys, or errMiss if one is not there. A datagram
+// that is lost is asked for again, as any UDP client must.
+func (r *reader) get(keys ...string) (map[string][]byte, error) {
+	for attempt := 0; ; attempt++ {
+		r.next++
+		request := binary.BigEndian.AppendUint16(nil, r.next)
+		request = append(request, 0, 0, 0, 1, 0, 0)
+		request = append(request, "get "+strings.Join(keys, " ")+"\r\n"...)
+		if _, err := r.conn.Write(request); err != nil {
+			return nil, err
+		}
+		body, err := r.answer(r.next)
+		if errors.Is(err, os.ErrDeadlineExceeded) && attempt < 3 {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		return parseValues(body, keys)
+	}
+}
+
+// answer waits for the reply to a request. Later replies to earlier requests
+// are passed over.
+func (r *reader) answer(id uint16) ([]byte, error) {
+	if err := r.conn.SetReadDeadline(time.Now().Add(2 * time.Second)); err != nil {
+		return nil, err
+	}
+	for {
+		n, err := r.conn.Read(r.buf[:])
+		if err != nil {
+			return nil, err
+		}
+		if n < 8 || binary.BigEndian.Uint16(r.buf[:]) != id {
+			continue
+		}
+		if count := binary.BigEndian.Uint16(r.buf[4:]); count != 1 {
+			return nil, fmt.Errorf("a reply of %d datagrams", count)
+		}
+		return r.buf[8:n], nil
+	}
+}
+
+func parseValues(body []byte, keys []string) (map[string][]byte, error) {
+	items := make(map[string][]byte, len(keys))
+	for !bytes.Equal(body, []byte("END\r\n")) {
+		line, rest, ok := bytes.Cut(body, []byte("\r\n"))
+		words := bytes.Fields(line)
+		if !ok || len(words) != 4 || string(words[0]) != "VALUE" {
+			return nil, fmt.Errorf("malformed reply %q", body)
+		}
+		size, err := strconv.Atoi(string(words[3]))
+		if err != nil || size < 0 || size+2 > len(rest) || string(rest[size:size+2]) != "\r\n" {
+			return nil, fmt.Errorf("malformed reply %q", body)
+		}
+		items[string(words[1])] = bytes.Clone(rest[:size])
+		body = rest[size+2:]
+	}
+	for _, key := range keys {
+		if _, ok := items[key]; !ok {
+			return nil, errMiss
+		}
+	}
+	return items, nil
+}
+
+// rate asks for keys in turn from several clients at once for a while, and
+// returns answered requests per second. Every value is checked.
+func (m *memcached) rate(clients int, d time.Duration, items map[string][]byte) (float64, error) {
+	keys := make([]string, 0, len(items))
+	for key := range items {
+		keys = append(keys, key)
+	}
+	var answered atomic.Uint64
+	errs := make(chan error, clients)
+	var wg sync.WaitGroup
+	start := time.Now()
+	for c := range clients {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			r, err := m.reader()
+			if err != nil {
+				errs <- err
+				return
+			}
+			defer r.Close()
+			for i := c; time.Since(start) < d; i++ {
+				key := keys[i%len(keys)]
+				got, err := r.get(key)
+				if err == nil && !bytes.Equal(got[key], items[key]) {
+					err = fmt.Errorf("%s: a wrong value came back", key)
+				}
+				if err != nil {
+					errs <- err
+					return
+				}
+				answered.Add(1)
+			}
+		}()
+	}
+	wg.Wait()
+	elapsed := time.Since(start)
+	select {
+	case err := <-errs:
+		return 0, err
+	default:
+		return float64(answered.Load()) / elapsed.Seconds(), nil
+	}
+}
