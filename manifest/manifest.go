@@ -43,6 +43,9 @@ type Object struct {
 
 // Requirements is what a kernel must offer.
 type Requirements struct {
+	// Arch is the manifest's, so that a Requirements is whole by itself; empty
+	// is any.
+	Arch    string   `json:"arch,omitempty"`
 	Release string   `json:"release,omitempty"` // semver range over x.y.z of the release, ">=6.1"
 	Config  []string `json:"config,omitempty"`  // Kconfig expressions, all must hold
 	BTF     []string `json:"btf,omitempty"`     // "struct sk_buff.len", "func tcp_v4_rcv"

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package manifest has the words that every other package shares: names,
+// versions, requirements, manifests, project files and profiles of kernels. It
+// parses, formats and checks them; it does no I/O and imports nothing of ours.
+// This comment is the specification of the formats. Sizes are in bytes.
+//
+// # Names, versions, digests
+//
+// A package name is [a-z][a-z0-9-]{0,62}. The name of a program, map or
+// parameter is [A-Za-z_][A-Za-z0-9_]{0,30}. A version is strict semver 2.0.0
+// (https://semver.org), at most 63 bytes, without build metadata. A digest is
+// "sha256:" and 64 lower-case hex digits
+// (https://github.com/opencontainers/image-spec/blob/main/descriptor.md#digests).
+//
+// A constraint is in the language of
+// https://github.com/Masterminds/semver#checking-version-constraints, at most
+// 256 bytes: "1.2" is >=1.2.0 <1.3.0, "^1" is >=1.0.0 <2.0.0, "1.2.3" that
+// version, "*" any; comma or space is and, "||" is or. A pre-release is in it
+// only if it names a pre-release of the same MAJOR.MINOR.PATCH. A spec is NAME
+// or NAME@CONSTRAINT.
+//
+// # Manifest
+//
+// A manifest is one JSON object (RFC 8259), UTF-8, at most 256 KiB. Unknown
+// keys, duplicate keys, keys in another case, and null are refused. Texts have
+// no control or other unprintable characters. Fields, in canonical order:
+//
+//	schema        1
+//	name          package name
+//	version       version
+//	description   text, at most 1024; optional
+//	license       SPDX expression, at most 128 (https://spdx.org/licenses)
+//	repository    http or https address, at most 1024; optional
+//	arch          architecture in Go's terms ("amd64")
+//	object        digest, and size from 1 to 4 MiB, of the ELF object
+//	requires      what a kernel must offer:
+//	  arch          as above; optional
+//	  release       range of kernel releases, at most 256; optional
+//	  config        at most 64 Kconfig expressions of at most 512; all must hold
+//	  btf           at most 1024 BTF requirements of at most 256
+//	  hooks         exactly the hooks of the programs
+//	  abi           IU_ABI_VERSION of the object, from 1
+//	dependencies  package name to constraint, at most 256; not itself
+//	conflicts     likewise; pre-releases count as versions like any other here
+//	params        at most 128, of those at most 64 of the object:
+//	  name          unique
+//	  type          bool, u64, i64, string
+//	  default       a value; without one, the user must give it
+//	  min, max      values, u64 and i64 only
+//	  doc           text, at most 1024; optional
+//	  object        index in the object's table. Those of the object come
+//	                first and in its order. A string has none
+//	programs      1 to 32, in the order of the object's table:
+//	  name          unique
+//	  hook          xdp, tc
+//	  attach        where it is attached by default; optional, see below
+//	  onFault       what the hook returns after a fault: for xdp aborted, drop,
+//	                pass, tx; for tc unspec, ok, shot, pipe
+//	  maxFaults     faults after which it is disabled; 0 or none: never
+//	  stack         proven bound of its stack; 0 or none: checked at run time
+//	maps          at most 64: unique name, type (enum bpf_map_type), keySize,
+//	              valueSize, maxEntries, flags
+//	toolchain     rustc, llvm, iu: texts, at most 256; pass: digest
+//
+// Values of parameters are strings: decimal numbers without leading zeros or a
+// plus sign, "true" and "false", or for a string 1 to 128 bytes without "$".
+// Attachments have the keys interface (a name the kernel allows), and for xdp
+// mode (auto, the default; native; generic), for tc direction (ingress, egress;
+// must be there). A value may be "${NAME}", alone, for that of a parameter.
+//
+// The canonical form, which [Manifest.Encode] writes, has the fields in this
+// order, maps sorted by key, two spaces of indent, characters unescaped where
+// JSON allows, and a newline at the end. A manifest is the config blob of an
+// OCI image manifest
+// (https://github.com/opencontainers/image-spec/blob/main/manifest.md).
+//
+// # Requirements on a kernel
+//
+// Releases are compared as x.y.z; a distribution's suffix says nothing, and
+// x.y-rcN is below x.y.0 and above every release before. Where the name hides
+// the patch level ("6.1.0-56-amd64"), uname's version is asked ("Debian
+// 6.1.192-2"); if it does not say, a range that turns on it is unknown.
+//
+// Config has expressions of the Kconfig language
+// (https://docs.kernel.org/kbuild/kconfig-language.html), see [ConfigExpr]. An
+// expression holds if its value is y or m, so a bare name means y or m; mind
+// that by these rules !FOO holds for m too, and FOO=n does not.
+//
+// BTF has "struct NAME", "struct NAME.member.member", union likewise, "enum
+// NAME", "enum NAME.ENUMERATOR", "typedef NAME", "func NAME"
+// (https://docs.kernel.org/bpf/btf.html).
+//
+// Every answer is yes, no or unknown ([Answer]).
+//
+// # Project file
+//
+// iupkg.toml is TOML 1.0 (https://toml.io), at most 256 KiB; unknown keys are
+// refused, and mistakes are reported with file, line and column. Limits are
+// those of the manifest.
+//
+//	[package]         name, version, license; description, repository
+//	[kernel]          release, config; btf is added to what the build derives
+//	[dependencies]    name = "constraint"
+//	[conflicts]       name = "constraint"
+//	[params.NAME]     type: bool, string, u8 … u64, i8 … i64; left out if the
+//	                  object says it. default; range = [LEAST, GREATEST]; doc.
+//	                  Numbers beyond 63 bits are written as strings
+//	[program.NAME]    hook; attach = { key = "value or ${param}" }; on-fault;
+//	                  max-faults
+//	[[variant]]       when = "Kconfig expression"
+//
+// # Profile of a kernel
+//
+// A profile is JSON under the same rules as a manifest, at most 64 MiB; its
+// fields are those of [Profile]. "btf" is the raw BTF of vmlinux, compressed
+// with gzip (RFC 1952), in base64; at most 64 MiB inflated. Values in "config"
+// are written as .config does, strings in quotes.
+package manifest

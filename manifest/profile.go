@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package manifest
+
+import (
+	"bytes"
+	"compress/gzip"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// Profile is what a kernel offers, as far as it could be told. The zero value
+// of an Answer counts as unknown.
+type Profile struct {
+	Schema  int    `json:"schema"`
+	Release string `json:"release"`           // uname -r
+	Version string `json:"version,omitempty"` // uname -v
+	Arch    string `json:"arch"`              // in Go's terms
+
+	// Config has the symbols that are set, without CONFIG_, as .config writes
+	// their values (see ConfigLookup). Nil: it could not be read.
+	Config map[string]string `json:"config,omitempty"`
+	// ConfigSource is where Config was read: "/boot/config-6.12.1-amd64".
+	ConfigSource string `json:"configSource,omitempty"`
+
+	// BTF is the raw BTF of vmlinux; nil: there is none or it could not be
+	// read. In JSON it is "btf": base64 of gzip.
+	BTF []byte `json:"-"`
+
+	Modules   Answer          `json:"modules,omitempty"`   // modules may be loaded
+	ModuleBTF Answer          `json:"moduleBTF,omitempty"` // modules carry BTF that the kernel takes
+	ModuleSig Answer          `json:"moduleSig,omitempty"` // modules must be signed
+	Lockdown  Answer          `json:"lockdown,omitempty"`  // integrity or more is in force
+	Hooks     map[Hook]Answer `json:"hooks,omitempty"`     // the hook works; one that is not here is unknown
+	// Runtime is the runtime of this machine; nil: none is loaded.
+	Runtime *RuntimeFacts `json:"runtime,omitempty"`
+}
+
+// RuntimeFacts describe the loaded iu.ko.
+type RuntimeFacts struct {
+	Version string `json:"version,omitempty"`
+	UAPI    int    `json:"uapi"` // IU_UAPI_VERSION
+	ABI     int    `json:"abi"`  // IU_ABI_VERSION: the objects it takes
+}
+
+// profileFile is the form of a Profile in JSON.
+type profileFile struct {
+	*Profile
+	GzBTF []byte `json:"btf,omitempty"`
+}
+
+// EncodeProfile writes a profile in the canonical form of Manifest.Encode.
+func EncodeProfile(p *Profile) ([]byte, error) {
+	if err := p.validate().err(); err != nil {
+		return nil, fmt.Errorf("profile: %w", err)
+	}
+	f := profileFile{Profile: p}
+	if len(p.BTF) > 0 {
+		var z bytes.Buffer
+		w, _ := gzip.NewWriterLevel(&z, gzip.BestCompression)
+		if _, err := w.Write(p.BTF); err != nil {
+			return nil, err
+		}
+		if err := w.Close(); err != nil {
+			return nil, err
+		}
+		f.GzBTF = z.Bytes()
+	}
+	b, err := encodeJSON(f)
+	if err == nil && len(b) > MaxProfile {
+		err = fmt.Errorf("profile: has %d bytes, at most %d are allowed", len(b), MaxProfile)
+	}
+	return b, err
+}
+
+// ParseProfile reads a profile. Errors are one or more SyntaxErrors.
+func ParseProfile(b []byte) (*Profile, error) {
+	// The embedded struct is spelled out for the strict walk.
+	type plain Profile
+	var f struct {
+		plain
+		GzBTF []byte `json:"btf,omitempty"`
+	}
+	at, err := strictJSON(b, &f, MaxProfile, "")
+	if err != nil {
+		return nil, fmt.Errorf("profile: %w", err)
+	}
+	p := Profile(f.plain)
+	probs := p.validate()
+	if len(f.GzBTF) > 0 {
+		btf, err := gunzip(f.GzBTF, MaxBTF)
+		probs.add("btf", err)
+		p.BTF = btf
+	}
+	if err := probs.err(); err != nil {
+		return nil, fmt.Errorf("profile: %w", locate(err, "", at))
+	}
+	return &p, nil
+}
+
+func gunzip(z []byte, limit int) ([]byte, error) {
+	r, err := gzip.NewReader(bytes.NewReader(z))
+	if err != nil {
+		return nil, fmt.Errorf("is not gzip: %w", err)
+	}
+	b, err := io.ReadAll(io.LimitReader(r, int64(limit)+1))
+	if err != nil {
+		return nil, fmt.Errorf("is damaged: %w", err)
+	}
+	if len(b) > limit {
+		return nil, fmt.Errorf("has more than %d bytes", limit)
+	}
+	return b, nil
+}
+
+func (p *Profile) validate() problems {
+	var probs problems
+	if p.Schema != Schema {
+		probs.addf("schema", "is %d: this program reads profiles of schema %d", p.Schema, Schema)
+		return probs
+	}
+	_, err := ParseRelease(p.Release, p.Version)
+	probs.add("release", err)
+	probs.add("version", checkText(p.Version, 256))
+	if !archPattern.MatchString(p.Arch) {
+		probs.addf("arch", "%.20q is not an architecture: amd64, arm64, …", p.Arch)
+	}
+	probs.add("configSource", checkText(p.ConfigSource, MaxText))
+	if len(p.Config) > 1<<16 {
+		probs.addf("config", "has %d symbols, at most %d are allowed", len(p.Config), 1<<16)
+	} else {
+		for _, sym := range slices.Sorted(maps.Keys(p.Config)) {
+			if sym == "" || len(sym) > 128 || strings.IndexFunc(sym, func(r rune) bool { return r > 0x7f || !isIdentByte(byte(r)) }) >= 0 {
+				probs.addf("config", "%.130q is not a symbol", sym)
+				continue
+			}
+			probs.add("config."+sym, checkText(p.Config[sym], 4096))
+		}
+	}
+	for _, a := range []struct {
+		field string
+		a     Answer
+	}{{"modules", p.Modules}, {"moduleBTF", p.ModuleBTF}, {"moduleSig", p.ModuleSig}, {"lockdown", p.Lockdown}} {
+		probs.add(a.field, a.a.check())
+	}
+	for _, h := range slices.Sorted(maps.Keys(p.Hooks)) {
+		// A profile may come from a later program that knows more hooks.
+		if err := CheckName(strings.ReplaceAll(string(h), "_", "-")); err != nil {
+			probs.addf("hooks", "%.40q is not a hook", string(h))
+			continue
+		}
+		probs.add("hooks."+string(h), p.Hooks[h].check())
+	}
+	if r := p.Runtime; r != nil {
+		probs.add("runtime.version", checkText(r.Version, 128))
+		if r.UAPI < 0 {
+			probs.addf("runtime.uapi", "is negative")
+		}
+		if r.ABI < 0 {
+			probs.addf("runtime.abi", "is negative")
+		}
+	}
+	return probs
+}
+
+func (a Answer) check() error {
+	switch a {
+	case Yes, No, Unknown, "":
+		return nil
+	}
+	return fmt.Errorf("%.20q is none of yes, no and unknown", string(a))
+}
+
+// LookupConfig is a ConfigLookup.
+func (p *Profile) LookupConfig(sym string) (val string, known bool) {
+	if p.Config == nil {
+		return "", false
+	}
+	if v := p.Config[sym]; v != "" {
+		return v, true
+	}
+	return "n", true
+}
