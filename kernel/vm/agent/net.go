@@ -48,6 +48,12 @@ func configureNetwork(eth bool) error {
 	if err := setUp(fd, "eth0"); err != nil {
 		return err
 	}
+	// Packets sent before the carrier is seen are dropped. A card that never has one is the caller's affair.
+	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		if b, err := os.ReadFile("/sys/class/net/eth0/operstate"); err == nil && string(b) == "up\n" {
+			break
+		}
+	}
 	return defaultRoute(fd)
 }
 
