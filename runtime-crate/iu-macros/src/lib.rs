@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+//! The macros of the crate `iu`, which re-exports and so documents them.
+//!
+//! Rules that keep an extension's `#![forbid(unsafe_code)]` honest:
+//! - tokens of the user never stand inside generated `unsafe`: the only unsafe
+//!   things generated are `link_section` attributes on generated statics;
+//! - those carry the macro's own span (so the lint sees the macro's code, not the
+//!   user's), while the user's tokens keep theirs (so it sees the user's `unsafe`,
+//!   and errors point at it);
+//! - what goes into a section that the runtime trusts is of a sealed type.
+
+#![deny(missing_docs)]
+
+mod hook;
+mod log;
+mod statics;
+
+use proc_macro::TokenStream;
+
+/// Makes a function a program at the XDP hook.
+///
+/// ```ignore
+/// #[xdp(on_fault = pass)]
+/// fn name(ctx: XdpContext) -> XdpAction { … }
+/// ```
+///
+/// `on_fault`, the verdict when the program panics or is ended, is `aborted`, `drop`,
+/// `pass` (the default) or `tx`. `name = "…"` replaces the function's name.
+#[proc_macro_attribute]
+pub fn xdp(args: TokenStream, item: TokenStream) -> TokenStream {
+    expand(hook::expand(&hook::XDP, args.into(), item.into()))
+}
+
+/// Makes a function a program at the TC hook.
+///
+/// ```ignore
+/// #[tc(on_fault = unspec)]
+/// fn name(ctx: TcContext) -> TcAction { … }
+/// ```
+///
+/// `on_fault` is `unspec` (the default; also `pass`), `ok` or `shot` (also `drop`).
+/// `name = "…"` replaces the function's name.
+#[proc_macro_attribute]
+pub fn tc(args: TokenStream, item: TokenStream) -> TokenStream {
+    expand(hook::expand(&hook::TC, args.into(), item.into()))
+}
+
+/// Declares a map.
+///
+/// ```ignore
+/// #[map]
+/// static CACHE: Array<u64, 256> = Array::new();
+/// ```
+///
+/// Its name is the static's in lower case, or `name = "…"`: 1 to 31 of `a-z`, `0-9`, `_`.
+#[proc_macro_attribute]
+pub fn map(args: TokenStream, item: TokenStream) -> TokenStream {
+    expand(statics::map(args.into(), item.into()))
+}
+
+/// Declares a parameter, set at install with `--set name=value`.
+///
+/// ```ignore
+/// #[param(default = 11211, min = 1, max = 65535)]
+/// static PORT: Param<u16>;
+/// ```
+///
+/// `min` and `max`, inclusive, default to the type's. The name is as for `map`.
+#[proc_macro_attribute]
+pub fn param(args: TokenStream, item: TokenStream) -> TokenStream {
+    expand(statics::param(args.into(), item.into()))
+}
+
+/// Makes a struct plain data, fit for the keys and values of maps: `repr(C)`,
+/// `Clone`, `Copy`, and zerocopy's `FromBytes`, `IntoBytes`, `Immutable`,
+/// `KnownLayout`. Its fields leave no padding.
+#[proc_macro_attribute]
+pub fn plain(args: TokenStream, item: TokenStream) -> TokenStream {
+    expand(statics::plain(args.into(), item.into()))
+}
+
+/// Logs a line as an error: `error!("no room for {} bytes", n)`.
+#[proc_macro]
+pub fn error(args: TokenStream) -> TokenStream {
+    expand(log::expand("Error", args.into()))
+}
+
+/// Logs a line as a warning.
+#[proc_macro]
+pub fn warn(args: TokenStream) -> TokenStream {
+    expand(log::expand("Warn", args.into()))
+}
+
+/// Logs a line as information.
+#[proc_macro]
+pub fn info(args: TokenStream) -> TokenStream {
+    expand(log::expand("Info", args.into()))
+}
+
+/// Logs a line for debugging.
+#[proc_macro]
+pub fn debug(args: TokenStream) -> TokenStream {
+    expand(log::expand("Debug", args.into()))
+}
+
+fn expand(result: syn::Result<proc_macro2::TokenStream>) -> TokenStream {
+    result.unwrap_or_else(|e| e.to_compile_error()).into()
+}

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+//! Mirror of `kernel/module/iu_abi.h`, which is the law; `tests/abi_header.rs`
+//! compares the two.
+
+use core::ffi::c_void;
+use core::mem::{align_of, offset_of, size_of};
+
+/// Version of the object ABI.
+pub const ABI_VERSION: u16 = 1;
+/// Bytes of a program's, map's or parameter's name, with the NUL.
+pub const NAME_LEN: usize = 32;
+
+/// Hook numbers (`enum iu_hook`).
+pub mod hook {
+    /// XDP.
+    pub const XDP: u32 = 1;
+    /// TC (clsact or TCX).
+    pub const TC: u32 = 2;
+}
+
+/// Map types (`enum bpf_map_type` of `linux/bpf.h`).
+pub mod map_type {
+    /// `BPF_MAP_TYPE_HASH`.
+    pub const HASH: u32 = 1;
+    /// `BPF_MAP_TYPE_ARRAY`.
+    pub const ARRAY: u32 = 2;
+    /// `BPF_MAP_TYPE_PERCPU_ARRAY`.
+    pub const PERCPU_ARRAY: u32 = 6;
+}
+
+/// Update flags of `linux/bpf.h`.
+pub mod update {
+    /// Create or replace.
+    pub const ANY: u64 = 0;
+    /// Create only.
+    pub const NOEXIST: u64 = 1;
+    /// Replace only.
+    pub const EXIST: u64 = 2;
+}
+
+/// `struct iu_abi_marker`, one per program in `.iu.marker`; `F` is the C function
+/// of the hook's context.
+#[repr(C)]
+pub struct Marker<F> {
+    /// The program's name.
+    pub name: [u8; NAME_LEN],
+    /// The hook's number.
+    pub hook: u32,
+    /// What the hook returns after a fault.
+    pub on_fault: i32,
+    /// The C entry.
+    pub func: F,
+}
+
+/// `struct iu_abi_map`, one per map in `.iu.map`.
+#[repr(C)]
+pub struct Map {
+    /// The map's name.
+    pub name: [u8; NAME_LEN],
+    /// One of [`map_type`].
+    pub map_type: u32,
+    /// Bytes of a key.
+    pub key_size: u32,
+    /// Bytes of a value.
+    pub value_size: u32,
+    /// Number of elements.
+    pub max_entries: u32,
+    /// `BPF_F_*`.
+    pub map_flags: u32,
+    /// Bytes between values, set by the runtime for arrays.
+    pub stride: u32,
+    /// The kernel's map, set by the runtime.
+    pub map: *mut c_void,
+    /// First value, set by the runtime for arrays, else null.
+    pub data: *mut u8,
+    /// Zero.
+    pub reserved: u64,
+}
+
+/// `enum iu_param_type`.
+pub mod param_type {
+    /// 0 or 1.
+    pub const BOOL: u32 = 1;
+    /// Unsigned, of any width: the range says so.
+    pub const U64: u32 = 2;
+    /// Signed.
+    pub const I64: u32 = 3;
+}
+
+/// `struct iu_abi_param`, one per parameter in `.iu.param`.
+#[repr(C)]
+pub struct Param {
+    /// The parameter's name.
+    pub name: [u8; NAME_LEN],
+    /// One of [`param_type`].
+    pub param_type: u32,
+    /// Zero.
+    pub reserved: u32,
+    /// Least value allowed.
+    pub min: u64,
+    /// Greatest value allowed.
+    pub max: u64,
+    /// The default in the object, set by the runtime before the program may run.
+    pub value: u64,
+}
+
+/// What is read of the kernel's `struct xdp_buff`.
+#[repr(C)]
+pub struct XdpBuff {
+    /// First byte of the packet.
+    pub data: *mut u8,
+    /// One past the last byte.
+    pub data_end: *mut u8,
+}
+
+/// `struct iu_ctx_tc`.
+#[repr(C)]
+pub struct CtxTc {
+    /// MAC header.
+    pub data: *mut u8,
+    /// End of the linear part.
+    pub data_end: *mut u8,
+    /// The kernel's packet.
+    pub skb: *mut c_void,
+    /// Whole packet, bytes.
+    pub len: u32,
+    /// Interface.
+    pub ifindex: u32,
+    /// Mark.
+    pub mark: u32,
+    /// EtherType, network order in the low 16 bits.
+    pub protocol: u32,
+}
+
+const _: () = {
+    assert!(size_of::<Marker<extern "C" fn()>>() == 48);
+    assert!(offset_of!(Marker<extern "C" fn()>, func) == 40);
+    assert!(size_of::<Map>() == 80 && align_of::<Map>() == 8);
+    assert!(offset_of!(Map, map) == 56 && offset_of!(Map, data) == 64);
+    assert!(size_of::<Param>() == 64 && align_of::<Param>() == 8);
+    assert!(offset_of!(Param, min) == 40 && offset_of!(Param, value) == 56);
+    assert!(size_of::<CtxTc>() == 40 && offset_of!(CtxTc, len) == 24);
+    assert!(offset_of!(XdpBuff, data) == 0 && offset_of!(XdpBuff, data_end) == 8);
+};
+
+/// A name as the ABI has it: NUL-terminated, the rest zero.
+pub(crate) const fn name(s: &str) -> [u8; NAME_LEN] {
+    let b = s.as_bytes();
+    assert!(!b.is_empty() && b.len() < NAME_LEN, "a name has 1 to 31 bytes");
+    let mut out = [0; NAME_LEN];
+    let mut i = 0;
+    while i < b.len() {
+        assert!(b[i] != 0, "a name has no NUL");
+        out[i] = b[i];
+        i += 1;
+    }
+    out
+}

@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+//! The host backend: runs programs in user space, for `cargo test`.
+//!
+//! ```
+//! use iu::prelude::*;
+//! use iu::host::Packet;
+//!
+//! #[xdp]
+//! fn cut(mut ctx: XdpContext) -> XdpAction {
+//!     match ctx.adjust_tail(-10) {
+//!         Ok(()) => XdpAction::Tx,
+//!         Err(_) => XdpAction::Drop,
+//!     }
+//! }
+//!
+//! let mut p = Packet::new(&[0; 64]);
+//! assert_eq!(p.xdp(cut), XdpAction::Tx);
+//! assert_eq!(p.bytes().len(), 54);
+//! ```
+//!
+//! Maps, parameters, clock and log belong to a [`World`]. Every thread starts with
+//! one of its own, so tests do not see each other's maps. A panic in a program is an
+//! ordinary panic of the test.
+
+use std::boxed::Box;
+use std::string::String;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::vec::Vec;
+
+use crate::log::Level;
+use crate::sys::host as state;
+use crate::{Errno, Param, ParamValue, TcAction, TcContext, XdpAction, XdpContext, abi};
+
+/// Number of CPUs that programs may run on.
+pub const CPUS: u32 = state::CPUS;
+/// Room in front of an XDP packet, bytes (`XDP_PACKET_HEADROOM`).
+pub const HEADROOM: usize = 256;
+/// Largest XDP packet: a page less headroom and what the kernel keeps behind it.
+pub const XDP_MAX: usize = 4096 - HEADROOM - 320;
+/// Nothing is cut shorter than an Ethernet header.
+const ETH_HLEN: usize = 14;
+
+/// State that the kernel keeps for extensions: maps, parameters, clock, log.
+#[derive(Clone)]
+pub struct World(Arc<state::State>);
+
+impl World {
+    /// The world of this thread.
+    pub fn current() -> World {
+        World(state::world())
+    }
+
+    /// Makes this world the thread's own, to share maps between threads.
+    pub fn enter(&self) {
+        state::WORLD.with(|w| *w.borrow_mut() = self.0.clone());
+    }
+}
+
+/// Gives this thread new, empty maps, default parameters and an empty log.
+pub fn reset() {
+    state::WORLD.with(|w| *w.borrow_mut() = Arc::default());
+    state::CPU.set(0);
+}
+
+/// Sets a parameter.
+///
+/// # Panics
+/// If the value is out of the parameter's range.
+pub fn set_param<T: ParamValue>(param: &'static Param<T>, value: T) {
+    let d = param.descriptor();
+    let v = value.to_raw();
+    let ok = match d.param_type {
+        abi::param_type::I64 => (d.min as i64..=d.max as i64).contains(&(v as i64)),
+        _ => (d.min..=d.max).contains(&v),
+    };
+    assert!(ok, "parameter value {v} is out of range");
+    state::lock(&state::world().params).insert(std::ptr::from_ref(d) as usize, v);
+}
+
+/// Moves this thread to a CPU below [`CPUS`].
+pub fn set_cpu(cpu: u32) {
+    assert!(cpu < CPUS, "there are {CPUS} CPUs");
+    state::CPU.set(cpu);
+}
+
+/// Stops the clock at a time above 0.
+pub fn set_ktime_ns(t: u64) {
+    state::world().clock.store(t, Ordering::Relaxed);
+}
+
+/// Lines logged so far.
+pub fn log() -> Vec<(Level, String)> {
+    let level = |n| match n {
+        3 => Level::Error,
+        4 => Level::Warn,
+        7 => Level::Debug,
+        _ => Level::Info,
+    };
+    state::lock(&state::world().log).iter().map(|(l, s)| (level(*l), s.clone())).collect()
+}
+
+/// A packet to run programs on.
+#[derive(Clone, Debug)]
+pub struct Packet {
+    bytes: Vec<u8>,
+    linear: usize,
+    ifindex: u32,
+    mark: u32,
+}
+
+impl Packet {
+    /// A packet of these bytes, Ethernet header first, all linear, on interface 1.
+    pub fn new(bytes: &[u8]) -> Packet {
+        Packet { bytes: bytes.to_vec(), linear: usize::MAX, ifindex: 1, mark: 0 }
+    }
+
+    /// At TC, only the first `n` bytes are linear.
+    pub fn linear(mut self, n: usize) -> Packet {
+        self.linear = n;
+        self
+    }
+
+    /// The interface's index.
+    pub fn ifindex(mut self, n: u32) -> Packet {
+        self.ifindex = n;
+        self
+    }
+
+    /// The packet's mark.
+    pub fn mark(mut self, n: u32) -> Packet {
+        self.mark = n;
+        self
+    }
+
+    /// The packet as the last program left it.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Runs an XDP program. Bytes outside of the packet are not zero, as in the kernel.
+    ///
+    /// # Panics
+    /// If the packet is longer than [`XDP_MAX`], and if the program panics.
+    pub fn xdp(&mut self, program: impl FnOnce(XdpContext<'_>) -> XdpAction) -> XdpAction {
+        assert!(self.bytes.len() <= XDP_MAX, "longer than an XDP packet");
+        let mut frame = XdpFrame::new(&self.bytes);
+        let verdict = state::run_xdp(&mut frame, program);
+        self.bytes = frame.memory[frame.head..frame.tail].to_vec();
+        verdict
+    }
+
+    /// Runs a TC program.
+    ///
+    /// # Panics
+    /// If the program panics.
+    pub fn tc(&mut self, program: impl FnOnce(TcContext<'_>) -> TcAction) -> TcAction {
+        let mut frame = TcFrame::new(self);
+        let verdict = state::run_tc(&mut frame, program);
+        self.bytes = frame.joined();
+        verdict
+    }
+}
+
+/// An XDP context and the memory around its packet.
+#[repr(C)]
+pub(crate) struct XdpFrame {
+    ctx: abi::XdpBuff,
+    memory: Vec<u8>,
+    head: usize,
+    tail: usize,
+}
+
+impl XdpFrame {
+    fn new(packet: &[u8]) -> Box<XdpFrame> {
+        let mut memory = std::vec![0xa5; HEADROOM + XDP_MAX];
+        let (head, tail) = (HEADROOM, HEADROOM + packet.len());
+        memory[head..tail].copy_from_slice(packet);
+        let null = std::ptr::null_mut();
+        let ctx = abi::XdpBuff { data: null, data_end: null };
+        let mut frame = Box::new(XdpFrame { ctx, memory, head, tail });
+        frame.refresh();
+        frame
+    }
+
+    fn refresh(&mut self) {
+        let range = self.memory[self.head..self.tail].as_mut_ptr_range();
+        self.ctx = abi::XdpBuff { data: range.start, data_end: range.end };
+    }
+
+    pub(crate) fn adjust_head(&mut self, delta: i32) -> Result<(), Errno> {
+        let head = self.head.checked_add_signed(delta as isize).ok_or(Errno::INVAL)?;
+        if head + ETH_HLEN > self.tail {
+            return Err(Errno::INVAL);
+        }
+        self.head = head;
+        self.refresh();
+        Ok(())
+    }
+
+    pub(crate) fn adjust_tail(&mut self, delta: i32) -> Result<(), Errno> {
+        let tail = self.tail.checked_add_signed(delta as isize).ok_or(Errno::INVAL)?;
+        if tail > self.memory.len() || tail < self.head + ETH_HLEN {
+            return Err(Errno::INVAL);
+        }
+        if tail > self.tail {
+            self.memory[self.tail..tail].fill(0);
+        }
+        self.tail = tail;
+        self.refresh();
+        Ok(())
+    }
+}
+
+/// A TC context, the linear part and the paged part of its packet.
+#[repr(C)]
+pub(crate) struct TcFrame {
+    ctx: abi::CtxTc,
+    linear: Vec<u8>,
+    paged: Vec<u8>,
+}
+
+impl TcFrame {
+    fn new(p: &Packet) -> Box<TcFrame> {
+        let (linear, paged) = p.bytes.split_at(p.linear.min(p.bytes.len()));
+        let protocol = match p.bytes.get(12..14) {
+            Some(&[a, b]) => u16::from_ne_bytes([a, b]),
+            _ => 0,
+        };
+        let null = std::ptr::null_mut();
+        let ctx = abi::CtxTc {
+            data: null,
+            data_end: null,
+            skb: null.cast(),
+            len: p.bytes.len() as u32,
+            ifindex: p.ifindex,
+            mark: p.mark,
+            protocol: u32::from(protocol),
+        };
+        let mut frame =
+            Box::new(TcFrame { ctx, linear: linear.to_vec(), paged: paged.to_vec() });
+        frame.refresh();
+        frame
+    }
+
+    fn refresh(&mut self) {
+        let range = self.linear.as_mut_ptr_range();
+        (self.ctx.data, self.ctx.data_end) = (range.start, range.end);
+    }
+
+    fn joined(&self) -> Vec<u8> {
+        [self.linear.as_slice(), &self.paged].concat()
+    }
+
+    /// The linear part gets new memory each time, as it may in the kernel.
+    fn set(&mut self, bytes: &[u8], linear: usize) {
+        let (a, b) = bytes.split_at(linear.min(bytes.len()));
+        (self.linear, self.paged) = (a.to_vec(), b.to_vec());
+        self.refresh();
+    }
+
+    pub(crate) fn pull(&mut self, n: usize) -> Result<(), Errno> {
+        let all = self.joined();
+        if n > all.len() {
+            return Err(Errno::NOMEM);
+        }
+        self.set(&all, n.max(self.linear.len()));
+        Ok(())
+    }
+
+    pub(crate) fn load(&self, off: usize, to: &mut [u8]) -> Result<(), Errno> {
+        let all = self.joined();
+        let end = off.checked_add(to.len()).ok_or(Errno::FAULT)?;
+        to.copy_from_slice(all.get(off..end).ok_or(Errno::FAULT)?);
+        Ok(())
+    }
+
+    pub(crate) fn store(&mut self, off: usize, from: &[u8]) -> Result<(), Errno> {
+        let mut all = self.joined();
+        let end = off.checked_add(from.len()).ok_or(Errno::FAULT)?;
+        all.get_mut(off..end).ok_or(Errno::FAULT)?.copy_from_slice(from);
+        self.set(&all, self.linear.len());
+        Ok(())
+    }
+}

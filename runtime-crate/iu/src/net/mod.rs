@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+//! Packet headers and checksums.
+//!
+//! Headers are views of the packet's bytes: `Udp::ref_from_prefix(bytes)` and the
+//! like come from [`zerocopy`](crate::zerocopy) (`use iu::zerocopy::FromBytes`).
+//! Numbers in network order are [`U16`] and [`U32`]: `get()` and `set()` them.
+//!
+//! [`udp4`], [`tcp4`] and their `_mut` kin walk from the Ethernet header to the
+//! payload. They accept IPv4 with options and one VLAN tag; anything cut short,
+//! fragmented or of inconsistent length gives `None`.
+
+pub mod checksum;
+mod ether;
+mod ip;
+mod transport;
+mod view;
+
+pub use ether::{ETH_ARP, ETH_IPV4, ETH_IPV6, ETH_QINQ, ETH_VLAN, Ethernet, Vlan};
+pub use ip::{IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_TCP, IPPROTO_UDP, Ipv4, Ipv6};
+pub use transport::{
+    TCP_ACK, TCP_FIN, TCP_PSH, TCP_RST, TCP_SYN, TCP_URG, Tcp, Udp,
+};
+pub use view::{Tcp4, Tcp4Mut, Udp4, Udp4Mut, tcp4, tcp4_mut, udp4, udp4_mut};
+pub use zerocopy::network_endian::{U16, U32, U64, U128};

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+
+use core::marker::PhantomData;
+
+use crate::Errno;
+use crate::sys::packet;
+
+/// Verdict of an XDP program (`enum xdp_action`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum XdpAction {
+    /// Drop, and raise the tracepoint `xdp:xdp_exception`.
+    Aborted = 0,
+    /// Drop.
+    Drop = 1,
+    /// Hand to the network stack.
+    Pass = 2,
+    /// Send back out of the interface it came from.
+    Tx = 3,
+}
+
+/// A packet at the XDP hook, before the network stack has seen it.
+///
+/// Only the runtime makes one, for the time of one call. It stays on its CPU.
+/// Its slices are borrowed from it, so what moves the packet also ends them:
+///
+/// ```compile_fail,E0502
+/// # use iu::prelude::*;
+/// fn f(mut ctx: XdpContext) {
+///     let old = ctx.packet();
+///     let _ = ctx.adjust_tail(-4);
+///     let _ = old[0];
+/// }
+/// ```
+pub struct XdpContext<'a> {
+    raw: packet::Xdp,
+    _call: PhantomData<&'a mut ()>,
+}
+
+impl XdpContext<'_> {
+    pub(crate) fn new(raw: packet::Xdp) -> Self {
+        XdpContext { raw, _call: PhantomData }
+    }
+
+    /// The packet from the Ethernet header on. A multi-buffer packet shows its
+    /// first buffer.
+    #[inline(always)]
+    pub fn packet(&self) -> &[u8] {
+        self.raw.bytes()
+    }
+
+    /// The packet from the Ethernet header on, writable.
+    #[inline(always)]
+    pub fn packet_mut(&mut self) -> &mut [u8] {
+        self.raw.bytes_mut()
+    }
+
+    /// Moves the start of the packet by `delta` bytes: negative makes room in
+    /// front (its content is not defined), positive cuts. [`Errno::INVAL`] if
+    /// there is no room or less than an Ethernet header would be left.
+    /// (`bpf_xdp_adjust_head`)
+    #[inline]
+    pub fn adjust_head(&mut self, delta: i32) -> Result<(), Errno> {
+        self.raw.adjust_head(delta)
+    }
+
+    /// Moves the end of the packet by `delta` bytes: positive appends zeros,
+    /// negative cuts. [`Errno::INVAL`] if there is no room or less than an
+    /// Ethernet header would be left. (`bpf_xdp_adjust_tail`)
+    #[inline]
+    pub fn adjust_tail(&mut self, delta: i32) -> Result<(), Errno> {
+        self.raw.adjust_tail(delta)
+    }
+}
