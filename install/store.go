@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package install
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// MaxBlob is the largest blob, in bytes, that the store takes or reads.
+const MaxBlob = 64 << 20
+
+// A CorruptBlob is an error about bytes that are not those their digest names.
+type CorruptBlob struct {
+	Digest string // what was asked for, "sha256:<hex>"
+	Found  string // digest of the bytes there
+	// Quarantine is where the bad file was moved, or "" if the bytes never got
+	// into the store.
+	Quarantine string
+}
+
+func (e *CorruptBlob) Error() string {
+	if e.Quarantine == "" {
+		return fmt.Sprintf("blob %s: the bytes received have digest %s", e.Digest, e.Found)
+	}
+	return fmt.Sprintf("blob %s is corrupt in the store (digest is %s), moved to %s", e.Digest, e.Found, e.Quarantine)
+}
+
+// A Store holds blobs by their digest. It is safe for concurrent use, and by
+// several processes at once.
+type Store struct {
+	dir string // the root directory
+	// onPut is told of each blob that was not there before.
+	onPut func(digest string)
+}
+
+// Has says whether a blob of that name is there. Its bytes are not looked at.
+func (s *Store) Has(digest string) bool {
+	path, err := s.path(digest)
+	if err != nil {
+		return false
+	}
+	fi, err := os.Stat(path)
+	return err == nil && fi.Mode().IsRegular()
+}
+
+// Size is the blob's length in bytes.
+func (s *Store) Size(digest string) (int64, error) {
+	path, err := s.path(digest)
+	if err != nil {
+		return 0, err
+	}
+	fi, err := os.Stat(path)
+	if err != nil {
+		return 0, err
+	}
+	return fi.Size(), nil
+}
+
+// Get reads a whole blob. One whose bytes do not match is moved to quarantine
+// and reported as *CorruptBlob; an absent one as fs.ErrNotExist.
+func (s *Store) Get(digest string) ([]byte, error) {
+	path, err := s.path(digest)
+	if err != nil {
+		return nil, err
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("blob %s is not in the store: %w", digest, fs.ErrNotExist)
+		}
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, MaxBlob+1))
+	if err != nil {
+		return nil, err
+	}
+	if found := Digest(data); found != digest {
+		q, err := s.quarantine(path)
+		if err != nil {
+			return nil, err
+		}
+		return nil, &CorruptBlob{Digest: digest, Found: found, Quarantine: q}
+	}
+	return data, nil
+}
+
+// Open is Get for those who want a reader. The bytes are checked before the
+// first is given out.
+func (s *Store) Open(digest string) (io.ReadCloser, error) {
+	data, err := s.Get(digest)
+	if err != nil {
+		return nil, err
+	}
+	return io.NopCloser(bytes.NewReader(data)), nil
+}
+
+// Put streams a blob in. Bytes that turn out not to be those the digest names
+// are discarded and reported as *CorruptBlob.
+func (s *Store) Put(digest string, r io.Reader) (err error) {
+	path, err := s.path(digest)
+	if err != nil {
+		return err
+	}
+	dir := filepath.Dir(path)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(dir, ".tmp-")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			f.Close()
+			os.Remove(f.Name())
+		}
+	}()
+	h := sha256.New()
+	n, err := io.Copy(io.MultiWriter(f, h), io.LimitReader(r, MaxBlob+1))
+	if err != nil {
+		return err
+	}
+	if n > MaxBlob {
+		return fmt.Errorf("blob %s is larger than %d bytes", digest, MaxBlob)
+	}
+	if found := sum(h); found != digest {
+		return &CorruptBlob{Digest: digest, Found: found}
+	}
+	existed := s.Has(digest)
+	if err := settle(f, path); err != nil {
+		return err
+	}
+	if !existed && s.onPut != nil {
+		s.onPut(digest)
+	}
+	return nil
+}
+
+// delete removes a blob.
+func (s *Store) delete(digest string) error {
+	path, err := s.path(digest)
+	if err != nil {
+		return err
+	}
+	return remove(path)
+}
+
+// Blob is one line of List.
+type Blob struct {
+	Digest string `json:"digest"`
+	Size   int64  `json:"size"` // bytes
+}
+
+// List is every blob, in the order of digests.
+func (s *Store) List() ([]Blob, error) {
+	entries, err := os.ReadDir(filepath.Join(s.dir, "blobs", "sha256"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var blobs []Blob
+	for _, e := range entries {
+		if !isHex(e.Name()) {
+			continue
+		}
+		fi, err := e.Info()
+		if err != nil {
+			return nil, err
+		}
+		blobs = append(blobs, Blob{Digest: "sha256:" + e.Name(), Size: fi.Size()})
+	}
+	return blobs, nil
+}
+
+// quarantine takes a file out of the store but keeps it for a look.
+func (s *Store) quarantine(path string) (string, error) {
+	dir := filepath.Join(s.dir, "quarantine")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", err
+	}
+	to := filepath.Join(dir, filepath.Base(path)+"."+time.Now().UTC().Format("20060102T150405.000000000"))
+	if err := os.Rename(path, to); err != nil {
+		return "", fmt.Errorf("quarantine %s: %w", path, err)
+	}
+	if err := syncDir(filepath.Dir(path)); err != nil {
+		return "", err
+	}
+	return to, syncDir(dir)
+}
+
+func (s *Store) path(digest string) (string, error) {
+	h, ok := strings.CutPrefix(digest, "sha256:")
+	if !ok || !isHex(h) {
+		return "", fmt.Errorf("malformed digest %q: want sha256: and 64 hex digits", digest)
+	}
+	return filepath.Join(s.dir, "blobs", "sha256", h), nil
+}
+
+func isHex(s string) bool {
+	return len(s) == 64 && strings.Trim(s, "0123456789abcdef") == ""
+}
+
+// Digest is how the store names data: "sha256:" and the hash in lower-case hex.
+func Digest(data []byte) string {
+	s := sha256.Sum256(data)
+	return "sha256:" + hex.EncodeToString(s[:])
+}
+
+func sum(h hash.Hash) string {
+	return "sha256:" + hex.EncodeToString(h.Sum(nil))
+}
