@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"github.com/pelletier/go-toml/v2"
+)
+
+const defaultConfig = "/etc/iupkg/config.toml"
+
+// config is the configuration file, TOML. Unknown keys are refused; flags win
+// over it.
+type config struct {
+	Registry string `toml:"registry"` // as --registry
+	Root     string `toml:"root"`     // as --root
+}
+
+// readConfig reads the file; that it is not there is an error only if it was
+// asked for.
+func readConfig(path string, must bool) (config, error) {
+	var c config
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) && !must {
+		return c, nil
+	}
+	if err != nil {
+		return c, usageError{err}
+	}
+	dec := toml.NewDecoder(bytes.NewReader(data)).DisallowUnknownFields()
+	if err := dec.Decode(&c); err != nil {
+		var at *toml.DecodeError
+		var unknown *toml.StrictMissingError
+		switch {
+		case errors.As(err, &unknown) && len(unknown.Errors) > 0:
+			line, col := unknown.Errors[0].Position()
+			return c, usagef("%s:%d:%d: unknown key %s", path, line, col, unknown.Errors[0].Key()[0])
+		case errors.As(err, &at):
+			line, col := at.Position()
+			return c, usagef("%s:%d:%d: %s", path, line, col, at.Error())
+		}
+		return c, usageError{fmt.Errorf("%s: %w", path, err)}
+	}
+	return c, nil
+}

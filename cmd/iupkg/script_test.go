@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// setupScript gives each script a home, a key folder and a root of its own, and
+// an iupkg that uses them.
+func setupScript(env *testscript.Env) error {
+	env.Setenv("HOME", filepath.Join(env.WorkDir, "home"))
+	env.Setenv("IUPKG_KEYS", filepath.Join(env.WorkDir, "keys"))
+	env.Setenv("IUPKG_LIBDIR", filepath.Join(env.WorkDir, "lib"))
+	env.Setenv("ROOT", filepath.Join(env.WorkDir, "root"))
+	return os.MkdirAll(filepath.Join(env.WorkDir, "home"), 0o755)
+}
+
+// scriptCommands are what scripts have beside those of testscript:
+//
+//	exits CODE COMMAND…      runs a command, which must exit with CODE
+//	tree NAME [DIR]          remembers every file below DIR ($ROOT), with content
+//	sametree NAME [DIR]      compares with what was remembered
+//	flip FILE [OFFSET]       flips one bit of a file
+var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args []string){
+	"exits":    exits,
+	"tree":     tree,
+	"sametree": sameTree,
+	"flip":     flip,
+}
+
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits CODE COMMAND ARG…")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	err = ts.Exec(args[1], args[2:]...)
+	code := 0
+	if err != nil {
+		exit, ok := err.(*exec.ExitError)
+		if !ok {
+			ts.Fatalf("%v", err)
+		}
+		code = exit.ExitCode()
+	}
+	if code != want {
+		ts.Fatalf("exit code is %d, want %d", code, want)
+	}
+}
+
+// listing describes every file below dir. The lock is left out: that it is
+// there, and who held it last, is no state.
+func listing(dir string) (string, error) {
+	var b strings.Builder
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(dir, path)
+		if err != nil || rel == "lock" {
+			return err
+		}
+		switch {
+		case d.IsDir():
+			fmt.Fprintf(&b, "%s/\n", rel)
+		case d.Type()&fs.ModeSymlink != 0:
+			to, err := os.Readlink(path)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(&b, "%s -> %s\n", rel, to)
+		default:
+			data, err := os.ReadFile(path)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(&b, "%s %x\n", rel, sha256.Sum256(data))
+		}
+		return nil
+	})
+	return b.String(), err
+}
+
+func treeArgs(ts *testscript.TestScript, neg bool, args []string) (file, now string) {
+	if neg || len(args) < 1 || len(args) > 2 {
+		ts.Fatalf("usage: tree NAME [DIR]")
+	}
+	dir := ts.Getenv("ROOT")
+	if len(args) == 2 {
+		dir = ts.MkAbs(args[1])
+	}
+	now, err := listing(dir)
+	ts.Check(err)
+	return ts.MkAbs(".tree-" + args[0]), now
+}
+
+func tree(ts *testscript.TestScript, neg bool, args []string) {
+	file, now := treeArgs(ts, neg, args)
+	ts.Check(os.WriteFile(file, []byte(now), 0o644))
+}
+
+func sameTree(ts *testscript.TestScript, neg bool, args []string) {
+	file, now := treeArgs(ts, neg, args)
+	before, err := os.ReadFile(file)
+	ts.Check(err)
+	if string(before) != now {
+		ts.Fatalf("the files have changed; before:\n%s\nnow:\n%s", before, now)
+	}
+}
+
+func flip(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 1 || len(args) > 2 {
+		ts.Fatalf("usage: flip FILE [OFFSET]")
+	}
+	path := ts.MkAbs(args[0])
+	data, err := os.ReadFile(path)
+	ts.Check(err)
+	at := len(data) / 2
+	if len(args) == 2 {
+		at, err = strconv.Atoi(args[1])
+		ts.Check(err)
+	}
+	data[at] ^= 1
+	ts.Check(os.WriteFile(path, data, 0o644))
+}

@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+// How iupkg talks.
+//
+//   - What was asked for goes to standard output, everything else to standard
+//     error: a pipe sees answers only.
+//   - With --json, standard output gets exactly one JSON document: the answer,
+//     or {"error": {"message", "hint", "exit"}}. (registry serve prints it when it
+//     is ready, and goes on.)
+//   - A message is lower-case and has no full stop. An error is one line
+//     "iupkg: error: …", then, if there is something to be done about it,
+//     "iupkg: hint: …" with exactly that. Further lines of one error are indented.
+//   - Steps are reported as they are done, in the past tense, one line each, with
+//     counts; --quiet hides them, --verbose adds lines. No step, no line.
+//   - Progress that overwrites itself appears on a terminal only, and not with
+//     --no-progress, --quiet or --json.
+//   - Colour means error, warning or hint, on a terminal only, and not when
+//     NO_COLOR is set (https://no-color.org).
+//   - A question is asked only on a terminal, and not with --yes; a script that
+//     ran the command has decided.
+//   - Tables have a header line in capitals, columns two spaces apart, and are
+//     not cut to the terminal's width.
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync"
+	"text/tabwriter"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+type ui struct {
+	in       io.Reader
+	out, err io.Writer
+
+	json, quiet, verbose, noProgress, yes bool
+
+	errTTY, inTTY bool
+	colour        bool
+	printed       bool // the JSON document
+
+	mu       sync.Mutex
+	progress bool // a progress line is on the screen
+	last     time.Time
+}
+
+func newUI(in io.Reader, out, err io.Writer) *ui {
+	u := &ui{in: in, out: out, err: err, errTTY: isTerminal(err), inTTY: isTerminal(in)}
+	u.colour = u.errTTY && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+	return u
+}
+
+func isTerminal(v any) bool {
+	f, ok := v.(*os.File)
+	if !ok {
+		return false
+	}
+	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
+	return err == nil
+}
+
+const (
+	red    = "\x1b[31m"
+	yellow = "\x1b[33m"
+	cyan   = "\x1b[36m"
+)
+
+func (u *ui) paint(colour, s string) string {
+	if !u.colour {
+		return s
+	}
+	return colour + s + "\x1b[0m"
+}
+
+// line writes one message, off the progress line.
+func (u *ui) line(s string) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.clear()
+	fmt.Fprintln(u.err, s)
+}
+
+func (u *ui) clear() {
+	if u.progress {
+		fmt.Fprint(u.err, "\r\x1b[K")
+		u.progress = false
+	}
+}
+
+// step reports something done.
+func (u *ui) step(format string, args ...any) {
+	if !u.quiet {
+		u.line(fmt.Sprintf(format, args...))
+	}
+}
+
+// more is a line for --verbose.
+func (u *ui) more(format string, args ...any) {
+	if u.verbose {
+		u.line(fmt.Sprintf(format, args...))
+	}
+}
+
+func (u *ui) warn(format string, args ...any) {
+	u.line("iupkg: " + u.paint(yellow, "warning:") + " " + indentRest(fmt.Sprintf(format, args...)))
+}
+
+func (u *ui) hint(format string, args ...any) {
+	u.line("iupkg: " + u.paint(cyan, "hint:") + " " + indentRest(fmt.Sprintf(format, args...)))
+}
+
+// working shows what is being done now, where that can be taken back.
+func (u *ui) working(format string, args ...any) {
+	if !u.errTTY || u.noProgress || u.quiet || u.json {
+		return
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if now := time.Now(); now.Sub(u.last) > 50*time.Millisecond || !u.progress {
+		u.last = now
+		u.clear()
+		fmt.Fprintf(u.err, format, args...)
+		u.progress = true
+	}
+}
+
+func indentRest(s string) string { return strings.ReplaceAll(s, "\n", "\n  ") }
+
+// fail reports the error that ends the run and returns its exit code.
+func (u *ui) fail(ctx context.Context, err error) int {
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		err = errors.New("interrupted")
+	}
+	code, hint := explain(err)
+	msg := strings.TrimRight(err.Error(), "\n")
+	u.line("iupkg: " + u.paint(red, "error:") + " " + indentRest(msg))
+	if hint != "" {
+		u.hint("%s", hint)
+	}
+	if u.json && !u.printed {
+		type failure struct {
+			Message string `json:"message"`
+			Hint    string `json:"hint,omitempty"`
+			Exit    int    `json:"exit"`
+		}
+		// Standard output may be what has failed; the exit code says enough.
+		_ = u.document(map[string]failure{"error": {msg, hint, code}})
+	}
+	return code
+}
+
+// document prints the one JSON document of this run.
+func (u *ui) document(v any) error {
+	u.printed = true
+	enc := json.NewEncoder(u.out)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
+}
+
+// answer prints what was asked for: v as JSON, or what text writes.
+func (u *ui) answer(v any, text func(w io.Writer)) error {
+	if u.json {
+		return u.document(v)
+	}
+	w := bufio.NewWriter(u.out)
+	text(w)
+	return w.Flush()
+}
+
+// table writes rows under a header; cells of a row are tab-separated.
+func table(w io.Writer, header string, rows ...string) {
+	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	if header != "" {
+		fmt.Fprintln(t, header)
+	}
+	for _, r := range rows {
+		fmt.Fprintln(t, r)
+	}
+	t.Flush()
+}
+
+func row(cells ...any) string {
+	s := make([]string, len(cells))
+	for i, c := range cells {
+		s[i] = strings.ReplaceAll(fmt.Sprint(c), "\t", " ")
+		if s[i] == "" {
+			s[i] = "-"
+		}
+	}
+	return strings.Join(s, "\t")
+}
+
+var errDeclined = errors.New("not confirmed")
+
+// confirm asks before something that cannot simply be undone.
+func (u *ui) confirm(format string, args ...any) error {
+	if u.yes || !u.inTTY || !u.errTTY {
+		return nil
+	}
+	u.mu.Lock()
+	u.clear()
+	fmt.Fprintf(u.err, format+" [y/N] ", args...)
+	u.mu.Unlock()
+	answer, err := bufio.NewReader(u.in).ReadString('\n')
+	if err != nil && err != io.EOF {
+		return err
+	}
+	if a := strings.ToLower(strings.TrimSpace(answer)); a != "y" && a != "yes" {
+		return errDeclined
+	}
+	return nil
+}
+
+// size is a number of bytes for people.
+func size(n int64) string {
+	switch {
+	case n < 1<<10:
+		return fmt.Sprintf("%d B", n)
+	case n < 1<<20:
+		return fmt.Sprintf("%.1f KiB", float64(n)/(1<<10))
+	}
+	return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
+}
+
+// count is "1 blob", "2 blobs".
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	if base, ok := strings.CutSuffix(what, "y"); ok {
+		return fmt.Sprintf("%d %sies", n, base)
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// short is a digest for people.
+func short(digest string) string {
+	if _, hex, ok := strings.Cut(digest, ":"); ok && len(hex) > 12 {
+		return hex[:12]
+	}
+	return digest
+}
