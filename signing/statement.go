@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package signing
+
+import (
+	"bytes"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// Media and other types of what a publisher signs.
+const (
+	BundleMediaType = "application/vnd.dev.sigstore.bundle.v0.3+json"
+	PayloadType     = "application/vnd.in-toto+json"
+	StatementType   = "https://in-toto.io/Statement/v1"
+	PredicateType   = "https://iupkg.dev/extension/v1"
+)
+
+// Predicate is what a publisher says of the subject: its signature holds for this
+// name, this version and these requirements, and no others.
+type Predicate struct {
+	Name      string          `json:"name"`
+	Version   string          `json:"version"`
+	Object    string          `json:"object"`
+	Requires  json.RawMessage `json:"requires,omitempty"`
+	Hooks     []string        `json:"hooks"`
+	Toolchain json.RawMessage `json:"toolchain,omitempty"`
+}
+
+// Statement is an in-toto statement v1 with our predicate about one OCI manifest.
+type Statement struct {
+	Digest    string // of the OCI manifest
+	Predicate Predicate
+}
+
+type inTotoStatement struct {
+	Type          string          `json:"_type"`
+	Subject       []inTotoSubject `json:"subject"`
+	PredicateType string          `json:"predicateType"`
+	Predicate     json.RawMessage `json:"predicate"`
+}
+
+type inTotoSubject struct {
+	Name   string            `json:"name"`
+	Digest map[string]string `json:"digest"`
+}
+
+// encode is the payload that is signed. The same statement always gives the same
+// bytes.
+func (s *Statement) encode() ([]byte, error) {
+	hash, err := digestHex(s.Digest)
+	if err != nil {
+		return nil, err
+	}
+	p := s.Predicate
+	if p.Name == "" || p.Version == "" {
+		return nil, errors.New("a statement needs the name and the version of the package")
+	}
+	if _, err := digestHex(p.Object); err != nil {
+		return nil, fmt.Errorf("object: %w", err)
+	}
+	if p.Hooks == nil {
+		p.Hooks = []string{}
+	}
+	predicate, err := marshal(p)
+	if err != nil {
+		return nil, err
+	}
+	return marshal(inTotoStatement{
+		Type:          StatementType,
+		Subject:       []inTotoSubject{{Name: p.Name, Digest: map[string]string{"sha256": hash}}},
+		PredicateType: PredicateType,
+		Predicate:     predicate,
+	})
+}
+
+// parseStatement reads a payload whose signature has been verified.
+func parseStatement(payload []byte) (*Statement, error) {
+	var st inTotoStatement
+	if err := strictJSON(payload, &st); err != nil {
+		return nil, fmt.Errorf("malformed statement: %w", err)
+	}
+	if st.Type != StatementType {
+		return nil, fmt.Errorf("statement type is %q, not %q", st.Type, StatementType)
+	}
+	if st.PredicateType != PredicateType {
+		return nil, fmt.Errorf("predicate type is %q, not %q", st.PredicateType, PredicateType)
+	}
+	if len(st.Subject) != 1 {
+		return nil, fmt.Errorf("the statement has %d subjects, not one", len(st.Subject))
+	}
+	s := &Statement{Digest: "sha256:" + st.Subject[0].Digest["sha256"]}
+	if _, err := digestHex(s.Digest); err != nil {
+		return nil, fmt.Errorf("subject: %w", err)
+	}
+	if err := strictJSON(st.Predicate, &s.Predicate); err != nil {
+		return nil, fmt.Errorf("malformed predicate: %w", err)
+	}
+	return s, nil
+}
+
+// marshal is json.Marshal that leaves "<", ">" and "&" as they are.
+func marshal(v any) ([]byte, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return nil, err
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+}
+
+// strictJSON decodes one value and refuses fields that v does not have, and
+// anything after the value.
+func strictJSON(b []byte, v any) error {
+	dec := json.NewDecoder(bytes.NewReader(b))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(v); err != nil {
+		return err
+	}
+	if dec.More() {
+		return errors.New("data after the value")
+	}
+	return nil
+}
+
+// digestHex checks "sha256:" and 64 lower-case hex digits and returns the digits.
+func digestHex(digest string) (string, error) {
+	h, ok := strings.CutPrefix(digest, "sha256:")
+	if !ok || len(h) != 64 || strings.Trim(h, "0123456789abcdef") != "" {
+		return "", fmt.Errorf("malformed digest %.80q: want sha256: and 64 hex digits", digest)
+	}
+	return h, nil
+}
+
+func digestBytes(digest string) ([]byte, error) {
+	h, err := digestHex(digest)
+	if err != nil {
+		return nil, err
+	}
+	return hex.DecodeString(h)
+}
