@@ -92,6 +92,10 @@ func ParseConstraint(s string) (Constraint, error) {
 			return Constraint{}, fmt.Errorf("%q is not a constraint: write 1.2, 1.2.3, ^1, ~1.2, or comparisons like >=1.2 <2", s)
 		}
 		g := constraintGroup{cs: cs}
+		if !strings.Contains(part, "-") {
+			c.ors = append(c.ors, g)
+			continue
+		}
 		for _, p := range preVersion.FindAllString(part, -1) {
 			v, err := semver.StrictNewVersion(p)
 			if err != nil {

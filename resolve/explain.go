@@ -203,7 +203,7 @@ func (in *input) explain(ctx context.Context, s *solver, fail *incompat) error {
 	kernel := false
 	for _, p := range st.packs {
 		for _, f := range st.byPack[p] {
-			e.Facts = append(e.Facts, s.line(f))
+			e.Facts = append(e.Facts, s.lines(f)...)
 			if r, ok := s.rejection(f); ok {
 				e.Rejections = append(e.Rejections, r)
 				kernel = kernel || r.Kind == KindKernel
@@ -217,7 +217,7 @@ func (in *input) explain(ctx context.Context, s *solver, fail *incompat) error {
 		}
 	}
 	if len(e.Facts) == 0 && len(st.wants) > 1 {
-		e.Facts = append(e.Facts, "no version of "+st.wants[0].p.name+" is in all of these: there are "+st.wants[0].p.all())
+		e.Facts = append(e.Facts, "no version is in all of these: "+st.wants[0].p.all())
 	}
 	e.Title = st.title(e.Unknown)
 	if kernel {
@@ -281,21 +281,25 @@ func (w wantFact) missing(alone bool) []string {
 	switch {
 	case len(pre) > 0:
 		return pre[:min(len(pre), 3)]
-	case len(w.p.list) == 0:
-		return []string{w.p.name + " has no versions"}
-	case !alone:
-		return []string{w.p.name + " has no version in " + w.spec.Constraint.String() + ": there are " + w.p.all()}
+	case !alone && len(w.p.list) > 0:
+		return []string{w.p.name + " has no version in " + w.spec.Constraint.String() + ": " + w.p.all()}
 	}
-	return []string{"there are " + w.p.all()}
+	return []string{w.p.all()}
 }
 
-// all lists the versions, newest first.
+// all says which versions there are, newest first.
 func (p *pack) all() string {
 	var all []string
 	for _, v := range p.list {
 		all = append(all, v.Version)
 	}
-	return shorten(all)
+	switch len(all) {
+	case 0:
+		return p.name + " has no versions"
+	case 1:
+		return p.name + " has only " + all[0]
+	}
+	return p.name + " has " + shorten(all)
 }
 
 func shorten(list []string) string {
@@ -338,6 +342,19 @@ func (in *input) hints(ctx context.Context, st *story) ([]string, error) {
 	return out, nil
 }
 
+// lines words a fact, with a line for each thing that a kernel lacks.
+func (s *solver) lines(f fact) []string {
+	k, ok := f.(kernelFact)
+	if !ok {
+		return []string{s.line(f)}
+	}
+	var out []string
+	for _, finding := range k.findings {
+		out = append(out, k.p.name+" "+k.p.list[k.i].Version+" "+finding.String())
+	}
+	return out
+}
+
 // line words a fact.
 func (s *solver) line(f fact) string {
 	switch f := f.(type) {
@@ -348,10 +365,7 @@ func (s *solver) line(f fact) string {
 		case !f.q.known:
 			return text + ", which does not exist"
 		case f.q.match(f.c).empty():
-			if len(f.q.list) == 0 {
-				return text + ", which has no versions"
-			}
-			return text + "; there are " + f.q.all()
+			return text + "; " + f.q.all()
 		}
 		return text
 	case conflictFact:

@@ -146,6 +146,9 @@ func (g graph) run() string {
 		if c.Installed {
 			b.WriteString(" installed")
 		}
+		if c.Replaces != "" {
+			b.WriteString(" replaces " + c.Replaces)
+		}
 		for _, f := range c.Unproven {
 			fmt.Fprintf(&b, " (unproven: %s; %s)", f.Requirement, f.Found)
 		}
@@ -153,6 +156,9 @@ func (g graph) run() string {
 		for _, r := range c.Rejected {
 			fmt.Fprintf(&b, "    %s\n", r)
 		}
+	}
+	for _, name := range plan.Remove {
+		b.WriteString("remove " + name + "\n")
 	}
 	if len(plan.Packages) == 0 {
 		return "nothing\n"

@@ -25,6 +25,9 @@ func (in *input) plan(ctx context.Context, s *solver) (*Plan, error) {
 			Wanted:   slices.ContainsFunc(in.want, func(w manifest.Spec) bool { return w.Name == p.name }),
 			Unproven: in.findings(v),
 		}
+		if pin := in.pinned(p.name); pin != nil && !v.pinned {
+			c.Replaces = pin.Version
+		}
 		for i := range p.best() {
 			r, err := in.why(ctx, s, p, i, &retries)
 			if err != nil {
@@ -34,6 +37,12 @@ func (in *input) plan(ctx context.Context, s *solver) (*Plan, error) {
 		}
 		plan.Packages = append(plan.Packages, c)
 	}
+	for _, pin := range in.installed {
+		if plan.Find(pin.Name) == nil {
+			plan.Remove = append(plan.Remove, pin.Name)
+		}
+	}
+	slices.Sort(plan.Remove)
 	return plan, nil
 }
 
@@ -150,7 +159,11 @@ func (in *input) retry(ctx context.Context, s *solver, p *pack, i int, r Rejecti
 			lines = append(lines, alt.line(f))
 		}
 	}
-	if len(lines) > 0 {
+	self := r.Name + " " + r.Version + " "
+	switch {
+	case len(lines) > 0 && strings.HasPrefix(lines[0], self):
+		r.Reason = strings.TrimPrefix(strings.Join(lines, "; "), self)
+	case len(lines) > 0:
 		r.Reason = "cannot be used: " + strings.Join(lines, "; ")
 	}
 	return r, nil

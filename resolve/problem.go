@@ -47,7 +47,7 @@ func (in *input) load(ctx context.Context, name string) (*versions, error) {
 		return nil, &SourceError{name, err}
 	}
 	for _, c := range cands {
-		v, err := newVersion(name, c)
+		v, err := in.newVersion(name, c)
 		if err != nil {
 			return nil, &SourceError{name, err}
 		}
@@ -55,7 +55,7 @@ func (in *input) load(ctx context.Context, name string) (*versions, error) {
 	}
 	if p := in.pinned(name); p != nil {
 		vs.known = true
-		if err := vs.pin(p); err != nil {
+		if err := in.pin(vs, p); err != nil {
 			return nil, err
 		}
 	}
@@ -70,9 +70,9 @@ func (in *input) load(ctx context.Context, name string) (*versions, error) {
 }
 
 // pin puts the installed version in, in place of the source's account of it.
-func (vs *versions) pin(p *Pinned) error {
+func (in *input) pin(vs *versions, p *Pinned) error {
 	c := Candidate{Version: p.Version, Digest: p.Digest, Requires: p.Requires, Dependencies: p.Dependencies, Conflicts: p.Conflicts}
-	v, err := newVersion(p.Name, c)
+	v, err := in.newVersion(p.Name, c)
 	if err != nil {
 		return fmt.Errorf("installed %s: %w", p.Name, err)
 	}
@@ -87,23 +87,23 @@ func (vs *versions) pin(p *Pinned) error {
 	return nil
 }
 
-func newVersion(name string, c Candidate) (version, error) {
+func (in *input) newVersion(name string, c Candidate) (version, error) {
 	v := version{Candidate: c}
 	var err error
 	if v.v, err = manifest.ParseVersion(c.Version); err != nil {
 		return v, err
 	}
-	v.deps = v.relations(name, "dependency", c.Dependencies)
-	v.confl = v.relations(name, "conflict", c.Conflicts)
+	v.deps = in.relations(&v, name, "dependency", c.Dependencies)
+	v.confl = in.relations(&v, name, "conflict", c.Conflicts)
 	return v, nil
 }
 
 // relations parses a list; a mistake in it keeps this version from being
 // chosen, not the package.
-func (v *version) relations(self, what string, list map[string]string) []relation {
+func (in *input) relations(v *version, self, what string, list map[string]string) []relation {
 	var out []relation
 	for _, name := range slices.Sorted(maps.Keys(list)) {
-		c, err := manifest.ParseConstraint(list[name])
+		c, err := in.constraint(list[name])
 		if err == nil {
 			err = manifest.CheckName(name)
 		}

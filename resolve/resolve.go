@@ -75,6 +75,9 @@ type Pinned struct {
 // after it is applied. A package comes after those it depends on.
 type Plan struct {
 	Packages []Choice `json:"packages"`
+	// Remove has what is installed and not in Packages: Auto packages that
+	// nothing needs any more.
+	Remove []string `json:"remove,omitempty"`
 }
 
 // Choice is one package of a plan.
@@ -83,8 +86,10 @@ type Choice struct {
 	Version string `json:"version"`
 	Digest  string `json:"digest"`
 	// Wanted: asked for now. Installed: this very version is pinned already.
-	Wanted    bool `json:"wanted,omitempty"`
-	Installed bool `json:"installed,omitempty"`
+	// Replaces: the version that is pinned instead, if there is one.
+	Wanted    bool   `json:"wanted,omitempty"`
+	Installed bool   `json:"installed,omitempty"`
+	Replaces  string `json:"replaces,omitempty"`
 	// Unproven is what could not be told of this kernel.
 	Unproven []manifest.Finding `json:"unproven,omitempty"`
 	// Rejected has the versions newer than this one, newest first.
@@ -142,7 +147,7 @@ func (e *SourceError) Unwrap() error { return e.Err }
 // installed. It fails with *Unsatisfiable if there is none, with *SourceError
 // if the source fails.
 func Solve(ctx context.Context, src Source, host Host, want []manifest.Spec, installed []Pinned) (*Plan, error) {
-	in := input{src: src, host: host, want: want, installed: installed, cache: map[string]*versions{}}
+	in := newInput(src, host, want, installed)
 	if err := in.check(); err != nil {
 		return nil, err
 	}
@@ -159,13 +164,36 @@ func Solve(ctx context.Context, src Source, host Host, want []manifest.Spec, ins
 	return in.plan(ctx, s)
 }
 
-// input is a problem; cache outlives the several times it may be solved.
+// input is a problem. What is cached outlives the several times it may be
+// solved.
 type input struct {
 	src       Source
 	host      Host
 	want      []manifest.Spec
 	installed []Pinned
-	cache     map[string]*versions
+
+	cache       map[string]*versions
+	constraints map[string]parsedConstraint
+}
+
+type parsedConstraint struct {
+	c   manifest.Constraint
+	err error
+}
+
+func newInput(src Source, host Host, want []manifest.Spec, installed []Pinned) *input {
+	return &input{src: src, host: host, want: want, installed: installed,
+		cache: map[string]*versions{}, constraints: map[string]parsedConstraint{}}
+}
+
+// constraint is ParseConstraint; an index has few different ones.
+func (in *input) constraint(s string) (manifest.Constraint, error) {
+	p, ok := in.constraints[s]
+	if !ok {
+		p.c, p.err = manifest.ParseConstraint(s)
+		in.constraints[s] = p
+	}
+	return p.c, p.err
 }
 
 func (in *input) check() error {
@@ -207,5 +235,5 @@ func joinFindings(list []manifest.Finding) string {
 	for i, f := range list {
 		parts[i] = f.String()
 	}
-	return strings.Join(parts, ", and ")
+	return strings.Join(parts, "; also ")
 }
