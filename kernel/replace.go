@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package kernel
+
+import (
+	"context"
+	"fmt"
+	"maps"
+)
+
+// Replace puts another version of a loaded extension in its place, under
+// traffic. The new version gets the old one's maps where both declare the same,
+// with what is in them, and new maps otherwise. A program that keeps name, hook
+// and target keeps slot, stub and link, and changes in one step with all others:
+// every packet is seen by the old program or by the new one. On failure the
+// old version stays as it was.
+func Replace(ctx context.Context, old *Loaded, spec LoadSpec) (*Loaded, error) {
+	p, err := spec.plan()
+	if err != nil {
+		return nil, err
+	}
+	if p.object.Name != old.Name {
+		return nil, fmt.Errorf("replace %s by %s: want another version of the same", old.Name, p.object.Name)
+	}
+	if p.module == old.Module {
+		return nil, fmt.Errorf("%s %s: %w", old.Name, old.Version, ErrLoaded)
+	}
+	p.pins = pinDir(old.PinDir)
+	return run(p, func(l *loader) error {
+		was, err := l.dev.find(old.Name)
+		if err != nil {
+			return err
+		}
+		if was == nil || was.Module != old.Module {
+			return fmt.Errorf("%s %s: %w", old.Name, old.Version, ErrNotLoaded)
+		}
+		if moduleLoaded(l.module) { // left behind by a loader that died
+			if err := removeModule(ctx, l.module); err != nil {
+				return err
+			}
+		}
+		if err := l.enter(ctx); err != nil {
+			return err
+		}
+		if err := l.inheritMaps(); err != nil {
+			return err
+		}
+		if err := l.complete(); err != nil {
+			return err
+		}
+		kept := l.inheritSlots(old)
+		for i := range l.object.Programs {
+			if kept[l.object.Programs[i].Name] {
+				continue
+			}
+			if err := l.newSlot(i); err != nil {
+				return err
+			}
+			if err := l.newLink(ctx, i); err != nil {
+				return err
+			}
+		}
+		if err := l.dev.Attach(l.attach); err != nil {
+			return err
+		}
+		if err := l.dev.Commit(); err != nil {
+			return err
+		}
+		// Done. What fails from here on leaves rests, but the new version runs.
+		l.retire(ctx, old, was, kept)
+		return nil
+	})
+}
+
+// inheritMaps opens the pinned maps that fit and makes the others.
+func (l *loader) inheritMaps() error {
+	for i := range l.object.Maps {
+		o := &l.object.Maps[i]
+		pin := l.pins.mapPin(o.Name)
+		m, err := openCompatible(o, pin)
+		if err != nil {
+			return err
+		}
+		if m != nil {
+			l.maps[i] = m
+			l.out.Maps[i] = Map{Name: o.Name, ID: mapID(m), Pin: pin, Kept: true}
+			continue
+		}
+		if err := l.newMap(i, freePin(pin)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// inheritSlots takes over the slots of programs that stay what and where they
+// are.
+func (l *loader) inheritSlots(old *Loaded) map[string]bool {
+	kept := map[string]bool{}
+	for i := range l.object.Programs {
+		m := &l.Manifest.Programs[i]
+		for _, was := range old.Programs {
+			if was.Name == m.Name && was.Hook == m.Hook && maps.Equal(was.Target, l.targets[i]) {
+				l.out.Programs[i] = was
+				l.plug(i, was.Slot)
+				kept[m.Name] = true
+			}
+		}
+	}
+	return kept
+}
+
+// retire removes what the old version had and the new one has not.
+func (l *loader) retire(ctx context.Context, old *Loaded, was *Extension, kept map[string]bool) {
+	try := func(what string, err error) {
+		if err != nil {
+			l.notice(fmt.Sprintf("%s of %s %s is left behind: %v", what, old.Name, old.Version, err))
+		}
+	}
+	for _, p := range old.Programs {
+		if kept[p.Name] {
+			continue
+		}
+		if p.Link != nil {
+			try("link "+p.Name, p.Link.detach())
+		}
+		try("stub "+p.Name, unpin(p.Pin))
+	}
+	// Only slots of its own are left for it to be in.
+	try("extension", l.dev.end(was))
+	try("module", removeModule(ctx, old.Module))
+	have := map[string]bool{}
+	settle := func(what string, pin *string) {
+		var err error
+		*pin, err = settlePin(*pin)
+		try(what, err)
+		have[*pin] = true
+	}
+	for i := range l.out.Maps {
+		settle("pin of map "+l.out.Maps[i].Name, &l.out.Maps[i].Pin)
+	}
+	for i := range l.out.Programs {
+		p := &l.out.Programs[i]
+		settle("pin of program "+p.Name, &p.Pin)
+		if p.Link != nil && p.Link.Pin != "" {
+			settle("pin of link "+p.Name, &p.Link.Pin)
+		}
+	}
+	for _, m := range old.Maps {
+		if !have[m.Pin] {
+			try("map "+m.Name, unpin(m.Pin))
+		}
+	}
+}
