@@ -175,22 +175,22 @@ type uapiHarvest struct {
 
 // ioctl numbers of the asm-generic encoding: direction, size, type, number.
 const (
-	io   = uintptr('U') << 8
-	iowr = io | 3<<30
+	ioVoid = uintptr('U') << 8
+	ioBoth = ioVoid | 3<<30
 
-	iocVersion  = iowr | unsafe.Sizeof(uapiVersion{})<<16 | 0x00
-	iocKeyAdd   = iowr | unsafe.Sizeof(uapiKey{})<<16 | 0x01
-	iocKeySeal  = io | 0x02
-	iocHarvest  = iowr | unsafe.Sizeof(uapiHarvest{})<<16 | 0x03
-	iocLoad     = iowr | unsafe.Sizeof(uapiLoad{})<<16 | 0x10
-	iocBind     = iowr | unsafe.Sizeof(uapiBind{})<<16 | 0x11
-	iocSetParam = iowr | unsafe.Sizeof(uapiSetParam{})<<16 | 0x12
-	iocUnload   = iowr | unsafe.Sizeof(uapiID{})<<16 | 0x13
-	iocCommit   = io | 0x14
-	iocSlotNew  = iowr | unsafe.Sizeof(uapiSlotNew{})<<16 | 0x20
-	iocSlotFree = iowr | unsafe.Sizeof(uapiID{})<<16 | 0x21
-	iocAttach   = iowr | unsafe.Sizeof(uapiAttach{})<<16 | 0x22
-	iocDetach   = iowr | unsafe.Sizeof(uapiID{})<<16 | 0x23
-	iocExtInfo  = iowr | unsafe.Sizeof(uapiExtInfo{})<<16 | 0x30
-	iocProgInfo = iowr | unsafe.Sizeof(uapiProgInfo{})<<16 | 0x31
+	iocVersion  = ioBoth | unsafe.Sizeof(uapiVersion{})<<16 | 0x00
+	iocKeyAdd   = ioBoth | unsafe.Sizeof(uapiKey{})<<16 | 0x01
+	iocKeySeal  = ioVoid | 0x02
+	iocHarvest  = ioBoth | unsafe.Sizeof(uapiHarvest{})<<16 | 0x03
+	iocLoad     = ioBoth | unsafe.Sizeof(uapiLoad{})<<16 | 0x10
+	iocBind     = ioBoth | unsafe.Sizeof(uapiBind{})<<16 | 0x11
+	iocSetParam = ioBoth | unsafe.Sizeof(uapiSetParam{})<<16 | 0x12
+	iocUnload   = ioBoth | unsafe.Sizeof(uapiID{})<<16 | 0x13
+	iocCommit   = ioVoid | 0x14
+	iocSlotNew  = ioBoth | unsafe.Sizeof(uapiSlotNew{})<<16 | 0x20
+	iocSlotFree = ioBoth | unsafe.Sizeof(uapiID{})<<16 | 0x21
+	iocAttach   = ioBoth | unsafe.Sizeof(uapiAttach{})<<16 | 0x22
+	iocDetach   = ioBoth | unsafe.Sizeof(uapiID{})<<16 | 0x23
+	iocExtInfo  = ioBoth | unsafe.Sizeof(uapiExtInfo{})<<16 | 0x30
+	iocProgInfo = ioBoth | unsafe.Sizeof(uapiProgInfo{})<<16 | 0x31
 )

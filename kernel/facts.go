@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package kernel
+
+import (
+	"context"
+	"errors"
+	"os"
+	"runtime"
+	"strings"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+	"github.com/iupkg/iupkg/manifest"
+	"golang.org/x/sys/unix"
+)
+
+// Facts reads what the running kernel offers. It changes nothing on the host;
+// to probe hooks it loads programs of two instructions and lets go of them.
+// What cannot be told, for want of privilege or of a file, is unknown.
+func Facts(ctx context.Context) (*manifest.Profile, error) {
+	var u unix.Utsname
+	if err := unix.Uname(&u); err != nil {
+		return nil, err
+	}
+	p := &manifest.Profile{
+		Schema: manifest.Schema, Release: goString(u.Release[:]), Version: goString(u.Version[:]), Arch: runtime.GOARCH,
+	}
+	p.Config, p.ConfigSource = readConfig(ctx, p.Release)
+	if b, err := os.ReadFile("/sys/kernel/btf/vmlinux"); err == nil && len(b) <= manifest.MaxBTF {
+		p.BTF = b
+	}
+	p.Modules = modulesAllowed(p)
+	p.ModuleBTF = moduleBTF(p)
+	p.Lockdown = lockdown(p)
+	p.ModuleSig = signatureEnforced(p)
+	p.Hooks = map[manifest.Hook]manifest.Answer{}
+	for _, h := range manifest.Hooks() {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		p.Hooks[h] = probeHook(h, p)
+	}
+	if d, err := OpenDevice(); err == nil {
+		if v, err := d.Version(); err == nil {
+			p.Runtime = &manifest.RuntimeFacts{UAPI: v.UAPI, ABI: v.ABI, Version: readLine("/sys/module/iu/version")}
+		}
+		d.Close()
+	}
+	return p, nil
+}
+
+func readLine(path string) string {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return ""
+	}
+	line, _, _ := strings.Cut(string(b), "\n")
+	return line
+}
+
+// config answers from the configuration: is the symbol y or m?
+func config(p *manifest.Profile, sym string) manifest.Answer {
+	v, known := p.LookupConfig(sym)
+	switch {
+	case !known:
+		return manifest.Unknown
+	case v == "y" || v == "m":
+		return manifest.Yes
+	}
+	return manifest.No
+}
+
+// modulesAllowed: may root load modules at all?
+func modulesAllowed(p *manifest.Profile) manifest.Answer {
+	switch readLine("/proc/sys/kernel/modules_disabled") {
+	case "0":
+		return manifest.Yes
+	case "1":
+		return manifest.No
+	}
+	// The file is there on every kernel with modules that has /proc/sys.
+	if config(p, "MODULES") == manifest.No {
+		return manifest.No
+	}
+	if _, err := os.Stat("/proc/modules"); errors.Is(err, os.ErrNotExist) {
+		if _, err := os.Stat("/proc/version"); err == nil {
+			return manifest.No
+		}
+	}
+	return manifest.Unknown
+}
+
+// moduleBTF: does the kernel take the BTF of modules, which kfuncs need?
+func moduleBTF(p *manifest.Profile) manifest.Answer {
+	if p.BTF == nil {
+		if _, err := os.Stat("/sys/kernel"); err == nil {
+			return manifest.No
+		}
+		return manifest.Unknown
+	}
+	if a := config(p, "DEBUG_INFO_BTF_MODULES"); a != manifest.Unknown {
+		return a
+	}
+	// A module that carries BTF shows beside vmlinux.
+	if entries, err := os.ReadDir("/sys/kernel/btf"); err == nil && len(entries) > 1 {
+		return manifest.Yes
+	}
+	return manifest.Unknown
+}
+
+// lockdown: is integrity or confidentiality in force?
+func lockdown(p *manifest.Profile) manifest.Answer {
+	modes := readLine("/sys/kernel/security/lockdown") // "[none] integrity confidentiality"
+	switch {
+	case strings.Contains(modes, "[none]"):
+		return manifest.No
+	case strings.Contains(modes, "["):
+		return manifest.Yes
+	}
+	// No securityfs, or no lockdown in the kernel.
+	if config(p, "SECURITY_LOCKDOWN_LSM") == manifest.No {
+		return manifest.No
+	}
+	return manifest.Unknown
+}
+
+// signatureEnforced: are modules without a signature refused?
+func signatureEnforced(p *manifest.Profile) manifest.Answer {
+	if p.Lockdown == manifest.Yes || config(p, "MODULE_SIG_FORCE") == manifest.Yes {
+		return manifest.Yes
+	}
+	switch readLine("/sys/module/module/parameters/sig_enforce") {
+	case "Y":
+		return manifest.Yes
+	case "N":
+		return manifest.No
+	}
+	if config(p, "MODULE_SIG") == manifest.No {
+		return manifest.No
+	}
+	return manifest.Unknown
+}
+
+// probes has the program type behind each hook that a stub exists for.
+var probes = map[Hook]ebpf.ProgramType{HookXDP: ebpf.XDP, HookTC: ebpf.SchedCLS}
+
+// probeHook loads an empty program of the hook's type. Stubs call kfuncs, so
+// the hook also wants a kernel that takes the BTF of modules.
+func probeHook(h manifest.Hook, p *manifest.Profile) manifest.Answer {
+	hook, err := ParseHook(h)
+	if err != nil {
+		return manifest.Unknown
+	}
+	typ, ok := probes[hook]
+	if !ok {
+		return manifest.Unknown
+	}
+	prog, err := ebpf.NewProgram(&ebpf.ProgramSpec{
+		Name: "iu_probe", Type: typ, License: "GPL",
+		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 0), asm.Return()},
+	})
+	switch {
+	case err == nil:
+		prog.Close()
+	case errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) || errors.Is(err, unix.ENOMEM):
+		return manifest.Unknown
+	case errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) || errors.Is(err, ebpf.ErrNotSupported):
+		return manifest.No
+	default:
+		return manifest.Unknown
+	}
+	if hook == HookTC && config(p, "NET_CLS_ACT") == manifest.No {
+		return manifest.No
+	}
+	if p.ModuleBTF == manifest.No || p.Modules == manifest.No {
+		return manifest.No
+	}
+	if p.ModuleBTF == manifest.Unknown || p.Modules == manifest.Unknown {
+		return manifest.Unknown
+	}
+	return manifest.Yes
+}
