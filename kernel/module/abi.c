@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* See abi.h. */
+#include "abi.h"
+
+#include <linux/elf.h>
+#ifdef __KERNEL__
+#include <linux/errno.h>
+#include <linux/stddef.h>
+#include <linux/string.h>
+#else
+#include <errno.h>
+#include <stddef.h>
+#include <string.h>
+#endif
+
+_Static_assert(sizeof(struct iu_abi_info) == 160, "iu_abi_info");
+_Static_assert(sizeof(struct iu_abi_prog) == 64, "iu_abi_prog");
+_Static_assert(sizeof(struct iu_abi_marker) == 48, "iu_abi_marker");
+_Static_assert(sizeof(struct iu_abi_map) == 80, "iu_abi_map");
+_Static_assert(sizeof(struct iu_abi_param) == 64, "iu_abi_param");
+_Static_assert(sizeof(struct iu_ctx_tc) == 40, "iu_ctx_tc");
+
+static int bad(struct iu_elf *e, __u32 where, const char *why)
+{
+	e->why = why;
+	e->where = where;
+	return -ENOEXEC;
+}
+
+/*
+ * A name: not empty, printable ASCII without spaces, then only NULs. What is
+ * printable may go to the kernel log as it is.
+ */
+static bool name_ok(const char *s, size_t size)
+{
+	size_t i, n = 0;
+
+	while (n < size && s[n])
+		n++;
+	if (!n || n == size)
+		return false;
+	for (i = 0; i < n; i++)
+		if (s[i] <= ' ' || s[i] > '~')
+			return false;
+	for (; i < size; i++)
+		if (s[i])
+			return false;
+	return true;
+}
+
+/* Entries of `size` bytes in section `i` (0: none); -1 if it is not made of those. */
+static int entries(const struct iu_elf *e, __u32 i, size_t size)
+{
+	if (!i)
+		return 0;
+	if (e->sec[i].size % size)
+		return -1;
+	return e->sec[i].size / size;
+}
+
+/* Are there relocations at other offsets of an entry than `field`? ~0: at any. */
+static bool stray_relocs(const struct iu_elf *e, __u32 i, size_t size, __u64 field)
+{
+	Elf64_Rela r;
+	__u32 n;
+
+	for (n = 0; i && n < e->sec[i].nrela; n++) {
+		memcpy(&r, e->sec[i].rela + (__u64)n * sizeof(r), sizeof(r));
+		if (r.r_offset % size != field)
+			return true;
+	}
+	return false;
+}
+
+static bool verdict_ok(__u32 hook, __s32 v)
+{
+	switch (hook) {
+	case IU_HOOK_XDP:
+		return v >= 0 && v <= 3;	/* XDP_ABORTED .. XDP_TX */
+	case IU_HOOK_TC:
+		return v >= -1 && v <= 3;	/* TC_ACT_UNSPEC .. TC_ACT_PIPE */
+	}
+	return false;
+}
+
+static int check_progs(struct iu_elf *e, __u32 count)
+{
+	struct iu_abi_prog p;
+	__u32 i;
+
+	for (i = 0; i < count; i++) {
+		memcpy(&p, e->sec[e->prog].data + i * sizeof(p), sizeof(p));
+		if (!name_ok(p.name, sizeof(p.name)))
+			return bad(e, e->prog, "malformed program name");
+		if (p.hook != IU_HOOK_XDP && p.hook != IU_HOOK_TC)
+			return bad(e, e->prog, "hook is not served by this runtime");
+		if (p.flags & ~(IU_PROG_F_POLL | IU_PROG_F_STACK_CHECK) || p.reserved || p.entry)
+			return bad(e, e->prog, "unknown flag or reserved field");
+		if (!p.stack && !(p.flags & IU_PROG_F_STACK_CHECK))
+			return bad(e, e->prog, "stack is neither proven nor checked");
+		if (p.stack > IU_STACK_SIZE - IU_STACK_RESERVE)
+			return bad(e, e->prog, "proven stack is larger than a runtime stack");
+		if (!verdict_ok(p.hook, p.on_fault))
+			return bad(e, e->prog, "verdict after a fault is not one of the hook's");
+	}
+	return 0;
+}
+
+static int check_maps(struct iu_elf *e, __u32 count)
+{
+	struct iu_abi_map m;
+	__u32 i;
+
+	for (i = 0; i < count; i++) {
+		memcpy(&m, e->sec[e->map].data + i * sizeof(m), sizeof(m));
+		if (!name_ok(m.name, sizeof(m.name)))
+			return bad(e, e->map, "malformed map name");
+		if (m.stride || m.map || m.data || m.reserved)
+			return bad(e, e->map, "reserved field of a map");
+	}
+	return 0;
+}
+
+static int check_params(struct iu_elf *e, __u32 count)
+{
+	struct iu_abi_param p;
+	__u32 i;
+
+	for (i = 0; i < count; i++) {
+		memcpy(&p, e->sec[e->param].data + i * sizeof(p), sizeof(p));
+		if (!name_ok(p.name, sizeof(p.name)))
+			return bad(e, e->param, "malformed parameter name");
+		if (p.type < IU_PARAM_BOOL || p.type > IU_PARAM_I64 || p.reserved)
+			return bad(e, e->param, "unknown parameter type or reserved field");
+		if (p.type == IU_PARAM_BOOL && (p.min > 1 || p.max > 1))
+			return bad(e, e->param, "range of a boolean");
+		if (!iu_abi_param_ok(&p, p.value))
+			return bad(e, e->param, "default is outside the range");
+	}
+	return 0;
+}
+
+bool iu_abi_param_ok(const struct iu_abi_param *p, __u64 value)
+{
+	if (p->type == IU_PARAM_I64)
+		return (__s64)value >= (__s64)p->min && (__s64)value <= (__s64)p->max;
+	return value >= p->min && value <= p->max;
+}
+
+int iu_abi_check(struct iu_elf *e, struct iu_abi_counts *n)
+{
+	int progs = entries(e, e->prog, sizeof(struct iu_abi_prog));
+	int maps = entries(e, e->map, sizeof(struct iu_abi_map));
+	int params = entries(e, e->param, sizeof(struct iu_abi_param));
+	struct iu_abi_info info;
+	int ret;
+
+	if (e->sec[e->info].size != sizeof(info))
+		return bad(e, e->info, "not one struct iu_abi_info");
+	memcpy(&info, e->sec[e->info].data, sizeof(info));
+	if (info.magic != IU_ABI_MAGIC)
+		return bad(e, e->info, "wrong magic");
+	if (info.abi != IU_ABI_VERSION)
+		return bad(e, e->info, "another version of the ABI");
+	if (info.machine != EM_X86_64)
+		return bad(e, e->info, "for another machine");
+	if (!name_ok(info.name, sizeof(info.name)) || !name_ok(info.version, sizeof(info.version)))
+		return bad(e, e->info, "malformed name or version");
+	if (info.reserved[0] || info.reserved[1] || info.reserved[2])
+		return bad(e, e->info, "reserved field");
+
+	if (progs < 1 || maps < 0 || params < 0)
+		return bad(e, e->prog, "no program, or a table of another size");
+	if (progs > IU_ABI_MAX_PROGS || maps > IU_ABI_MAX_MAPS || params > IU_ABI_MAX_PARAMS) {
+		e->why = "too many programs, maps or parameters";
+		e->where = e->prog;
+		return -E2BIG;
+	}
+	if (stray_relocs(e, e->prog, sizeof(struct iu_abi_prog),
+			 offsetof(struct iu_abi_prog, entry)) ||
+	    stray_relocs(e, e->info, sizeof(struct iu_abi_info), ~0ull) ||
+	    stray_relocs(e, e->map, sizeof(struct iu_abi_map), ~0ull) ||
+	    stray_relocs(e, e->param, sizeof(struct iu_abi_param), ~0ull))
+		return bad(e, e->prog, "relocation where the ABI has none");
+
+	ret = check_progs(e, progs);
+	if (!ret)
+		ret = check_maps(e, maps);
+	if (!ret)
+		ret = check_params(e, params);
+	n->progs = progs;
+	n->maps = maps;
+	n->params = params;
+	return ret;
+}

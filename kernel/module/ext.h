@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* A loaded extension and its programs. */
+#ifndef IU_EXT_H
+#define IU_EXT_H
+
+#include <linux/atomic.h>
+#include <linux/list.h>
+#include <linux/mutex.h>
+#include <linux/percpu.h>
+#include <linux/spinlock.h>
+
+#include "iu_abi.h"
+#include "iu_uapi.h"
+
+struct bpf_map;
+struct iu_ext;
+struct module;
+
+/* An open /dev/iu. Owns what it made until it commits; then nobody does. */
+struct iu_file {
+	u32 unused;
+};
+
+struct iu_last_fault {
+	u64 ns;
+	u32 cause, cpu, line, col;
+	u64 offset;
+	char file[64];
+};
+
+struct iu_prog {
+	/* Read by every run; written under iu_mutex while in no slot, but for `disabled`. */
+	unsigned long entry;
+	u64 __percpu *runs;
+	u32 hook;
+	bool disabled;			/* set once by the fault path, cleared by ATTACH */
+	bool switches;			/* needs a runtime stack */
+	u32 room;			/* bytes it may need on one, at least */
+	s32 on_fault;
+	u64 budget_ns;
+
+	struct iu_ext *ext;
+	char name[IU_ABI_NAME_LEN];
+	u32 flags, stack;
+	u32 slot;			/* ~0: in none; under iu_mutex */
+	u32 max_faults;
+	atomic_t strikes;		/* faults since ATTACH */
+	atomic64_t faults[IU_CAUSES];
+	raw_spinlock_t last_lock;	/* guards last; only tried in fault paths, which may be NMI */
+	struct iu_last_fault last;
+};
+
+struct iu_ext {
+	struct list_head node;		/* in iu_exts, by rising id */
+	u32 id;
+	struct iu_file *owner;		/* NULL: committed */
+	struct module *mod;		/* pinned */
+	bool started;			/* was attached once: bindings and parameters are final */
+	char name[IU_ABI_PKG_LEN];
+	char version[IU_ABI_VER_LEN];
+	u8 digest[32];
+	unsigned long text;		/* where .text starts */
+	struct iu_abi_map *map;		/* in the image */
+	struct iu_abi_param *param;	/* in the image */
+	struct bpf_map *bound[IU_ABI_MAX_MAPS];	/* referenced; NULL: not bound yet */
+	u32 nmaps, nparams, nprogs;
+	struct iu_prog prog[];
+};
+
+/*
+ * Guards the list of extensions, everything of an extension that a run does not
+ * read, the slots and the keyring's seal. Never held around a run.
+ */
+extern struct mutex iu_mutex;
+
+int iu_ext_init(void);
+void iu_ext_exit(void);
+
+int iu_ext_load(struct iu_file *file, struct iu_load *a);
+int iu_ext_bind(struct iu_bind *a);
+int iu_ext_set_param(const struct iu_set_param *a);
+int iu_ext_unload(u32 id);
+int iu_ext_info(struct iu_ext_info *a);
+int iu_prog_info(struct iu_prog_info *a);
+
+/* With iu_mutex held. */
+struct iu_ext *iu_ext_find(u32 id);
+int iu_ext_complete(const struct iu_ext *ext);	/* -EINVAL: a map is not bound */
+void iu_ext_commit(struct iu_file *file);
+void iu_ext_close(struct iu_file *file);
+
+/* Logs one line and leaves it in msg[IU_MSG_LEN]. */
+__printf(2, 3) void iu_refuse(char *msg, const char *fmt, ...);
+
+#endif
