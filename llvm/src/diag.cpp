@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "diag.h"
+
+#include "llvm/Demangle/Demangle.h"
+#include "llvm/IR/DebugInfoMetadata.h"
+#include "llvm/Support/Signals.h"
+#include "llvm/Support/raw_ostream.h"
+
+#include <cstdlib>
+
+using namespace llvm;
+
+namespace iu {
+
+std::string where(const DebugLoc &L) {
+  if (!L)
+    return "";
+  // The place in the author's source, not in the core function inlined there.
+  const DILocation *D = L.get();
+  while (const DILocation *Outer = D->getInlinedAt())
+    D = Outer;
+  return (D->getFilename() + ":" + Twine(D->getLine()) + ":" + Twine(D->getColumn())).str();
+}
+
+std::string where(const Function &F) {
+  if (const DISubprogram *S = F.getSubprogram())
+    return (S->getFilename() + ":" + Twine(S->getLine())).str();
+  return "";
+}
+
+std::string pretty(StringRef Symbol) { return demangle(std::string_view(Symbol.data(), Symbol.size())); }
+
+void Findings::push(const Twine &Line) {
+  std::string S = Line.str();
+  if (Seen.insert(S).second)
+    Lines.push_back(std::move(S));
+}
+
+void Findings::add(StringRef Rule, const Twine &What) { push(Rule + ": " + What); }
+
+void Findings::add(StringRef Rule, const Twine &What, const Function &F) {
+  std::string At = where(F);
+  push(Rule + ": " + What + (At.empty() ? "" : " at ") + At + " (in " + pretty(F.getName()) + ")");
+}
+
+void Findings::add(StringRef Rule, const Twine &What, const Instruction &I) {
+  std::string At = where(I.getDebugLoc());
+  if (At.empty())
+    return add(Rule, What, *I.getFunction());
+  push(Rule + ": " + What + " at " + At + " (in " + pretty(I.getFunction()->getName()) + ")");
+}
+
+void Findings::stopIfAny() const {
+  if (Lines.empty())
+    return;
+  for (const std::string &L : Lines)
+    errs() << "error: iu: " << L << "\n";
+  // Removes the half-made output, as LLVM's own fatal errors do.
+  sys::RunInterruptHandlers();
+  std::exit(1);
+}
+
+} // namespace iu

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Before optimisation: makes the linked crates one closed program, so that the
+// optimiser may drop and specialise everything that no marker leads to.
+//
+//   before: @M = constant {…, ptr @f}, section ".iu.marker"
+//           @PORT = constant {…}, section ".iu.param"
+//           @llvm.used = [@M]
+//           define void @core::fmt::write(…)
+//           call void @llvm.trap()
+//   after:  @M = internal constant {…, ptr @f}, section ".iu.marker"
+//           @PORT = internal externally_initialized global {…}, section ".iu.param"
+//           @llvm.compiler.used = [@M, @PORT]
+//           define internal void @core::fmt::write(…)
+//           call void @iu_rt_panic(ptr @file, i64 len, i32 line, i32 col)
+//
+// The panic machinery needs nothing else: once core::panicking is internal and
+// the crate's panic handler reads only the location, dead-argument elimination
+// of the LTO pipeline removes the formatting and all that it refers to.
+#include "passes.h"
+#include "runtime.h"
+
+#include "llvm/IR/Constants.h"
+#include "llvm/IR/DebugInfoMetadata.h"
+#include "llvm/IR/IRBuilder.h"
+#include "llvm/IR/InstIterator.h"
+#include "llvm/IR/IntrinsicInst.h"
+#include "llvm/Transforms/Utils/ModuleUtils.h"
+
+using namespace llvm;
+using namespace iu;
+
+namespace {
+
+bool isRoot(const GlobalVariable &G) {
+  Section S = sectionOf(G);
+  return S == Section::Marker || S == Section::Map || S == Section::Param;
+}
+
+void internalize(Module &M) {
+  for (GlobalAlias &A : make_early_inc_range(M.aliases())) {
+    if (isa<GlobalObject>(A.getAliasee()) && !cast<GlobalObject>(A.getAliasee())->isDeclaration()) {
+      A.replaceAllUsesWith(A.getAliasee());
+      A.eraseFromParent();
+    }
+  }
+  for (GlobalObject &G : M.global_objects()) {
+    if (G.isDeclaration() || G.getName().starts_with("llvm."))
+      continue;
+    G.setComdat(nullptr);
+    G.setVisibility(GlobalValue::DefaultVisibility);
+    G.setDLLStorageClass(GlobalValue::DefaultStorageClass);
+    if (!G.hasLocalLinkage())
+      G.setLinkage(GlobalValue::InternalLinkage);
+  }
+}
+
+void keepRoots(Module &M) {
+  // llvm.used would put each static into an ELF section of its own (SHF_GNU_RETAIN).
+  SmallVector<GlobalValue *, 16> Keep;
+  for (GlobalVariable &G : M.globals()) {
+    if (!isRoot(G))
+      continue;
+    Keep.push_back(&G);
+    if (sectionOf(G) != Section::Marker) {
+      // The runtime writes them after load: no value is known when compiling.
+      G.setConstant(false);
+      G.setExternallyInitialized(true);
+      G.setUnnamedAddr(GlobalValue::UnnamedAddr::None);
+    }
+  }
+  for (StringRef Name : {"llvm.used", "llvm.compiler.used"})
+    if (GlobalVariable *Used = M.getGlobalVariable(Name))
+      Used->eraseFromParent();
+  appendToCompilerUsed(M, Keep);
+}
+
+// ud2 in the kernel is an oops: abort() and friends become a panic.
+void replaceTraps(Module &M) {
+  SmallVector<CallInst *, 4> Traps;
+  for (Function &F : M)
+    for (Instruction &I : instructions(F))
+      if (auto *C = dyn_cast<CallInst>(&I))
+        switch (C->getIntrinsicID()) {
+        case Intrinsic::trap:
+        case Intrinsic::ubsantrap:
+        case Intrinsic::debugtrap:
+          Traps.push_back(C);
+          break;
+        default:
+          break;
+        }
+  if (Traps.empty())
+    return;
+  FunctionCallee Panic = declarePanic(M);
+  StringMap<Constant *> Files;
+  for (CallInst *C : Traps) {
+    IRBuilder<> B(C);
+    const DILocation *L = C->getDebugLoc();
+    StringRef File = L ? L->getFilename() : "";
+    Constant *&Str = Files[File];
+    if (!Str)
+      Str = B.CreateGlobalString(File, "iu.file", 0, &M, false);
+    CallInst *New = B.CreateCall(Panic, {Str, B.getInt64(File.size()), B.getInt32(L ? L->getLine() : 0),
+                                         B.getInt32(L ? L->getColumn() : 0)});
+    New->setDebugLoc(C->getDebugLoc());
+    New->setDoesNotReturn();
+    C->eraseFromParent();
+  }
+}
+
+} // namespace
+
+namespace iu {
+
+void prepare(Module &M, Findings &E) {
+  if (none_of(M.globals(), [](const GlobalVariable &G) { return sectionOf(G) == Section::Marker; }))
+    E.add("marker", "the module has no program: nothing is in section '" IU_SEC_MARKER "'");
+  internalize(M);
+  keepRoots(M);
+  replaceTraps(M);
+  harden(M);
+}
+
+} // namespace iu

@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Termination polls. Work is counted in units: a loop iteration or a call costs
+// one unit and one more per InstructionsPerUnit IR instructions; a call of the
+// runtime costs RuntimeCallUnits. A poll pays in advance for the work up to the
+// next one, so between two looks at the clock there are never many more than
+// IU_FUEL units:
+//
+//   before: latch:                          after: latch:
+//             br i1 %c, %header, %exit               br i1 %c, %iu.poll, %exit
+//                                                  iu.poll:
+//                                                    %1 = load i32, ptr addrspace(256) @iu_rt_fuel
+//                                                    %2 = sub i32 %1, <units of an iteration>
+//                                                    store i32 %2, ptr addrspace(256) @iu_rt_fuel
+//                                                    %3 = icmp slt i32 %2, 0
+//                                                    br i1 %3, %iu.expired, %header, !prof cold
+//                                                  iu.expired:
+//                                                    call void @iu_rt_poll()
+//                                                    br %header
+//
+// which is `decl %gs:iu_rt_fuel; js`. What has a poll:
+//   - the back edge of a loop, unless scalar evolution proves a constant maximum
+//     of iterations and those cost at most MaxUnpolled units, inner loops and
+//     callees included;
+//   - the edges that close cycles which are not natural loops;
+//   - the entry of every function that is in a cycle of the call graph, and of
+//     a function whose own work is above MaxUnpolled units.
+// Afterwards every cycle of every function is looked for again: one that has
+// neither a poll nor a proven bound is a bug in this file and stops the build.
+#include "instrument.h"
+#include "passes.h"
+#include "runtime.h"
+
+#include "llvm/ADT/MapVector.h"
+#include "llvm/ADT/SetVector.h"
+#include "llvm/Analysis/LoopInfo.h"
+#include "llvm/Analysis/ScalarEvolution.h"
+#include "llvm/IR/CFG.h"
+#include "llvm/IR/Dominators.h"
+#include "llvm/IR/IRBuilder.h"
+#include "llvm/IR/IntrinsicInst.h"
+#include "llvm/Support/FormatVariadic.h"
+
+using namespace llvm;
+using namespace iu;
+
+namespace {
+
+constexpr uint64_t MaxUnpolled = 4096;
+constexpr uint64_t InstructionsPerUnit = 16;
+constexpr uint64_t RuntimeCallUnits = 8;
+// A poll never pays more than this at once, so that fuel cannot wrap.
+constexpr uint64_t MaxPayment = 1u << 20;
+
+using Edge = std::pair<BasicBlock *, BasicBlock *>;
+
+// Sums saturate: a program of 2^64 units is as bad as an endless one.
+uint64_t add(uint64_t A, uint64_t B) { return SaturatingAdd(A, B); }
+
+class Poller {
+public:
+  Poller(Module &M, FunctionAnalysisManager &FAM, const CallGraph &G, Report &R, Findings &E)
+      : M(M), FAM(FAM), G(G), R(R), E(E), Poll(nullptr) {}
+
+  void run() {
+    for (Function *F : G.bottomUp())
+      function(*F);
+  }
+
+private:
+  Module &M;
+  FunctionAnalysisManager &FAM;
+  const CallGraph &G;
+  Report &R;
+  Findings &E;
+  FunctionCallee Poll;
+  // Work of one call up to the callee's first poll or its end.
+  DenseMap<const Function *, uint64_t> CallCost;
+
+  // State of one function.
+  SetVector<Edge> Proven;
+  MapVector<Edge, uint64_t> ToPoll;
+
+  uint64_t costOf(const CallBase &CB) const {
+    if (isa<IntrinsicInst>(CB))
+      return isa<MemIntrinsic>(CB) ? 2 : 0;
+    auto *F = dyn_cast<Function>(CB.getCalledOperand()->stripPointerCasts());
+    if (F && F->isDeclaration())
+      return RuntimeCallUnits;
+    if (F)
+      return calleeCost(F);
+    uint64_t Most = 1;
+    for (const Function *T : G.addressTaken())
+      Most = std::max(Most, calleeCost(T));
+    return Most;
+  }
+
+  uint64_t calleeCost(const Function *F) const {
+    // Not there yet: in the same cycle, so it polls at its entry.
+    auto It = CallCost.find(F);
+    return It == CallCost.end() ? 1 : It->second;
+  }
+
+  // Of the instructions in these blocks alone.
+  template <typename Blocks> uint64_t straight(const Blocks &BBs) const {
+    uint64_t Calls = 0, Count = 0;
+    for (const BasicBlock *BB : BBs)
+      for (const Instruction &I : *BB) {
+        ++Count;
+        if (auto *CB = dyn_cast<CallBase>(&I))
+          Calls = add(Calls, costOf(*CB));
+      }
+    return add(Calls, 1 + Count / InstructionsPerUnit);
+  }
+
+  static std::string at(const Loop &L) {
+    std::string S = where(L.getStartLoc());
+    return S.empty() ? where(*L.getHeader()->getParent()) : S;
+  }
+
+  // Decides on L and what is in it; returns what L costs its surroundings.
+  uint64_t loop(Loop &L, LoopInfo &LI, ScalarEvolution &SE, FunctionReport &FR) {
+    uint64_t Inner = 0;
+    for (Loop *Sub : L)
+      Inner = add(Inner, loop(*Sub, LI, SE, FR));
+    SmallVector<BasicBlock *, 16> Own;
+    for (BasicBlock *BB : L.blocks())
+      if (LI.getLoopFor(BB) == &L)
+        Own.push_back(BB);
+    uint64_t Body = add(Inner, straight(Own));
+    SmallVector<BasicBlock *, 2> Latches;
+    L.getLoopLatches(Latches);
+
+    unsigned Trips = SE.getSmallConstantMaxTripCount(&L);
+    uint64_t Total = SaturatingMultiply<uint64_t>(Trips, Body);
+    std::string Why;
+    if (Trips != 0 && Total <= MaxUnpolled) {
+      for (BasicBlock *Latch : Latches)
+        Proven.insert({Latch, L.getHeader()});
+      FR.Loops.push_back({at(L), false,
+                          formatv("at most {0} iterations of {1} units", Trips, Body).str()});
+      return Total;
+    }
+    for (BasicBlock *Latch : Latches)
+      ToPoll[{Latch, L.getHeader()}] = Body;
+    FR.Loops.push_back(
+        {at(L), true,
+         Trips == 0 ? "no constant bound is known"
+                    : formatv("at most {0} iterations of {1} units, more than {2}", Trips, Body,
+                              MaxUnpolled)
+                          .str()});
+    return Body; // the first iteration is not paid by a back edge
+  }
+
+  // Edges that close a cycle although no edge of Proven or ToPoll is taken.
+  SmallVector<Edge, 4> openCycles(Function &F) const {
+    enum { White, Grey, Black };
+    DenseMap<BasicBlock *, int> Color;
+    SmallVector<Edge, 4> Found;
+    SmallVector<std::pair<BasicBlock *, succ_iterator>, 32> Work;
+    auto Enter = [&](BasicBlock *BB) {
+      Color[BB] = Grey;
+      Work.push_back({BB, succ_begin(BB)});
+    };
+    // Also from blocks that cannot be reached: they cost nothing to check.
+    for (BasicBlock &Root : F) {
+      if (Color.lookup(&Root) != White)
+        continue;
+      Enter(&Root);
+      while (!Work.empty()) {
+        auto &[BB, It] = Work.back();
+        if (It == succ_end(BB)) {
+          Color[BB] = Black;
+          Work.pop_back();
+          continue;
+        }
+        BasicBlock *To = *It++;
+        Edge Ed{BB, To};
+        if (Proven.contains(Ed) || ToPoll.count(Ed))
+          continue;
+        int C = Color.lookup(To);
+        if (C == Grey)
+          Found.push_back(Ed);
+        else if (C == White)
+          Enter(To);
+      }
+    }
+    return Found;
+  }
+
+  // Emits a poll before At.
+  void emit(Instruction *At, uint64_t Units, const DebugLoc &DL) {
+    if (!Poll)
+      Poll = declarePoll(M);
+    GlobalVariable *Fuel = declareFuel(M);
+    IRBuilder<> B(At);
+    B.SetCurrentDebugLocation(DL);
+    Value *Old = B.CreateLoad(B.getInt32Ty(), Fuel);
+    Value *New = B.CreateSub(Old, B.getInt32(std::min(Units, MaxPayment)));
+    B.CreateStore(New, Fuel);
+    Value *Expired = B.CreateICmpSLT(New, B.getInt32(0));
+    callRarely(B, Expired, Poll, "iu.expired");
+  }
+
+  void function(Function &F) {
+    FunctionReport &FR = R.Functions[&F];
+    LoopInfo &LI = FAM.getResult<LoopAnalysis>(F);
+    ScalarEvolution &SE = FAM.getResult<ScalarEvolutionAnalysis>(F);
+    Proven.clear();
+    ToPoll.clear();
+
+    uint64_t Cost = 0;
+    for (Loop *L : LI)
+      Cost = add(Cost, loop(*L, LI, SE, FR));
+    SmallVector<BasicBlock *, 32> Own;
+    for (BasicBlock &BB : F)
+      if (!LI.getLoopFor(&BB))
+        Own.push_back(&BB);
+    Cost = add(Cost, straight(Own));
+
+    for (Edge Ed : openCycles(F)) {
+      // No natural loop: what is between two passes may be the whole function.
+      ToPoll[Ed] = Cost;
+      FR.Loops.push_back({where(Ed.first->getTerminator()->getDebugLoc()), true,
+                          "not a natural loop"});
+    }
+    if (!openCycles(F).empty())
+      E.add("internal", "a cycle has neither a poll nor a bound", F);
+
+    bool EntryPoll = G[&F].Recursive || Cost > MaxUnpolled;
+    CallCost[&F] = EntryPoll ? 1 : Cost;
+    FR.EntryPoll = EntryPoll;
+
+    // Only now is the function changed: the analyses above are still right.
+    for (auto &[Ed, Units] : ToPoll)
+      edge(Ed, Units);
+    if (EntryPoll)
+      emit(afterAllocas(F), Cost, entryLocation(F));
+    if (EntryPoll || !ToPoll.empty())
+      FAM.invalidate(F, PreservedAnalyses::none());
+  }
+
+  void edge(Edge Ed, uint64_t Units) {
+    auto [From, To] = Ed;
+    Instruction *Term = From->getTerminator();
+    // A switch may have several edges to To: they all go through one poll.
+    auto *Mid = BasicBlock::Create(M.getContext(), "iu.poll", To->getParent(), From->getNextNode());
+    IRBuilder<> B(Mid);
+    B.SetCurrentDebugLocation(Term->getDebugLoc());
+    Instruction *Jump = B.CreateBr(To);
+    for (unsigned N = 0; N < Term->getNumSuccessors(); ++N)
+      if (Term->getSuccessor(N) == To)
+        Term->setSuccessor(N, Mid);
+    for (PHINode &P : To->phis()) {
+      int First = P.getBasicBlockIndex(From);
+      P.setIncomingBlock(First, Mid);
+      for (int N = P.getNumIncomingValues() - 1; N > First; --N)
+        if (P.getIncomingBlock(N) == From)
+          P.removeIncomingValue(N, false);
+    }
+    emit(Jump, Units, Term->getDebugLoc());
+  }
+};
+
+} // namespace
+
+namespace iu {
+
+void insertPolls(Module &M, FunctionAnalysisManager &FAM, const CallGraph &G, Report &R,
+                 Findings &E) {
+  Poller(M, FAM, G, R, E).run();
+}
+
+} // namespace iu
