@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -117,6 +118,9 @@ func ParseProject(b []byte) (*Project, error) {
 	return p, nil
 }
 
+// How the decoder words a value of the wrong type.
+var tomlType = regexp.MustCompile(`^cannot decode TOML (.*) into struct field \S+ of type (\S+)$`)
+
 func tomlError(err error) error {
 	var strict *toml.StrictMissingError
 	if errors.As(err, &strict) {
@@ -132,7 +136,7 @@ func tomlError(err error) error {
 	if errors.As(err, &de) {
 		row, col := de.Position()
 		return &SyntaxError{File: ProjectFile, Line: row, Column: col, Field: strings.Join(de.Key(), "."),
-			Msg: strings.TrimPrefix(de.Error(), "toml: ")}
+			Msg: tomlType.ReplaceAllString(strings.TrimPrefix(de.Error(), "toml: "), "want a $2 and found a TOML $1")}
 	}
 	return &SyntaxError{File: ProjectFile, Line: 1, Column: 1, Msg: strings.TrimPrefix(err.Error(), "toml: ")}
 }

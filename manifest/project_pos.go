@@ -20,7 +20,7 @@ func tomlPositions(b []byte) (map[string]Position, error) {
 		pos := positionAt(b, off)
 		return nil, &SyntaxError{File: ProjectFile, Line: pos.Line, Column: pos.Column, Msg: "nests too deep"}
 	}
-	w := tomlWalker{b: b, at: map[string]Position{}, tables: map[string]int{}}
+	w := tomlWalker{lines: lineCounter{b: b}, at: map[string]Position{}, tables: map[string]int{}}
 	w.p.Reset(b)
 	for w.p.NextExpression() {
 		switch e := w.p.Expression(); e.Kind {
@@ -69,7 +69,7 @@ func tooDeep(b []byte) (int, bool) {
 
 type tomlWalker struct {
 	p      unstable.Parser
-	b      []byte
+	lines  lineCounter
 	at     map[string]Position
 	tables map[string]int // how many [[name]] there were
 	prefix string
@@ -89,7 +89,7 @@ func (w *tomlWalker) key(it unstable.Iterator, prefix string) string {
 			prefix += "."
 		}
 		prefix += string(n.Data)
-		w.set(prefix, positionAt(w.b, int(n.Raw.Offset)))
+		w.set(prefix, w.lines.at(int(n.Raw.Offset)))
 	}
 	return prefix
 }
@@ -109,7 +109,7 @@ func (w *tomlWalker) value(v *unstable.Node, path string) {
 		for it := v.Children(); it.Next(); i++ {
 			sub := path + "[" + strconv.Itoa(i) + "]"
 			if n := it.Node(); n.Raw.Length > 0 {
-				w.set(sub, positionAt(w.b, int(n.Raw.Offset)))
+				w.set(sub, w.lines.at(int(n.Raw.Offset)))
 			}
 			w.value(it.Node(), sub)
 		}

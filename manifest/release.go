@@ -24,7 +24,7 @@ type Release struct {
 }
 
 var (
-	releasePattern = regexp.MustCompile(`^([0-9]{1,4})\.([0-9]{1,4})(?:\.([0-9]{1,4}))?(?:-rc([0-9]{1,3}))?([-+._~][0-9A-Za-z+~._-]*)?$`)
+	releasePattern = regexp.MustCompile(`^(0|[1-9][0-9]{0,3})\.(0|[1-9][0-9]{0,3})(?:\.(0|[1-9][0-9]{0,3}))?(?:-rc([0-9]{1,3}))?([-+._~][0-9A-Za-z+~._-]*)?$`)
 	// "Debian 6.1.192-2 (2026-11-16)" in the version of the kernel, uname -v.
 	debianVersion = regexp.MustCompile(`\bDebian ([0-9]{1,4})\.([0-9]{1,4})\.([0-9]{1,4})(?:[-~][0-9A-Za-z.+~-]*)?(?:\s|$)`)
 	abiSuffix     = regexp.MustCompile(`^-[0-9]+(-|$)`)

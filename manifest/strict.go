@@ -19,9 +19,29 @@ import (
 type Position struct{ Line, Column int }
 
 func positionAt(b []byte, off int) Position {
-	off = min(max(off, 0), len(b))
-	line := bytes.Count(b[:off], []byte("\n")) + 1
-	return Position{line, off - bytes.LastIndexByte(b[:off], '\n')}
+	c := lineCounter{b: b}
+	return c.at(off)
+}
+
+// lineCounter finds positions, fast if they are asked for in order.
+type lineCounter struct {
+	b           []byte
+	off         int // counted so far
+	line, start int // lines before, and where this one starts
+}
+
+func (c *lineCounter) at(off int) Position {
+	off = min(max(off, 0), len(c.b))
+	if off < c.off {
+		*c = lineCounter{b: c.b}
+	}
+	seen := c.b[c.off:off]
+	c.line += bytes.Count(seen, []byte("\n"))
+	if i := bytes.LastIndexByte(seen, '\n'); i >= 0 {
+		c.start = c.off + i + 1
+	}
+	c.off = off
+	return Position{c.line + 1, off - c.start + 1}
 }
 
 // SyntaxError is a mistake at a place in a file. Field is the path of what it
@@ -131,7 +151,7 @@ func strictJSON(b []byte, v any, limit int, file string) (map[string]Position, e
 		}
 		return nil, fail(0, "", "%v", err)
 	}
-	w := strictWalker{b: b, dec: json.NewDecoder(bytes.NewReader(b)), at: map[string]Position{}, fail: fail}
+	w := strictWalker{b: b, lines: lineCounter{b: b}, dec: json.NewDecoder(bytes.NewReader(b)), at: map[string]Position{}, fail: fail}
 	w.dec.UseNumber()
 	if err := w.value("", reflect.TypeOf(v).Elem()); err != nil {
 		return nil, err
@@ -168,10 +188,11 @@ func jsonKind(t reflect.Type) string {
 // type it is to be decoded into. The types are not recursive, so they bound
 // the depth.
 type strictWalker struct {
-	b    []byte
-	dec  *json.Decoder
-	at   map[string]Position
-	fail func(off int, field, format string, args ...any) error
+	b     []byte
+	lines lineCounter
+	dec   *json.Decoder
+	at    map[string]Position
+	fail  func(off int, field, format string, args ...any) error
 }
 
 // start returns the offset of the next token.
@@ -190,7 +211,7 @@ func (w *strictWalker) value(path string, t reflect.Type) error {
 	off := w.start()
 	if path != "" {
 		if _, ok := w.at[path]; !ok {
-			w.at[path] = positionAt(w.b, off)
+			w.at[path] = w.lines.at(off)
 		}
 	}
 	tok, err := w.dec.Token()
@@ -252,7 +273,7 @@ func (w *strictWalker) object(path string, fields map[string]reflect.Type, elem 
 		if path != "" {
 			sub = path + "." + key
 		}
-		w.at[sub] = positionAt(w.b, off)
+		w.at[sub] = w.lines.at(off)
 		if err := w.value(sub, ft); err != nil {
 			return err
 		}
