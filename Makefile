@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# make demo     the whole road once, from source to memcached traffic in a stock kernel
+# make test     everything that CI runs
+# make build    bin/iupkg and lib/iupkg, what it needs at run time
+# make lint     formatting, vet, licences, no machine's own names
+# make gen      make generated files again and fail if one has changed
+# make fuzz     each fuzzer for FUZZTIME
+# make clean    removes what was built here, not the cache
+#
+# All of these first run scripts/bootstrap, which installs what is missing and is quick when nothing is. What does not
+# depend on this tree (kernels, a Go toolchain, core for the kernel target) is kept in $XDG_CACHE_HOME/iupkg.
+
+# Always through a shell, which looks commands up in the PATH set here and not in make's own.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS += --no-print-directory
+.DELETE_ON_ERROR:
+
+export XDG_CACHE_HOME ?= $(HOME)/.cache
+CACHE := $(XDG_CACHE_HOME)/iupkg
+# The Go that bootstrap fetched, if the machine had none that is new enough.
+export PATH := $(CACHE)/go/current/bin:$(PATH)
+# The tree may belong to another user; the version comes from git describe below.
+export GOFLAGS := $(filter-out -buildvcs%,$(GOFLAGS)) -buildvcs=false
+# rustup's proxies would otherwise come first on some machines; the compiler must be the one of the plugin's LLVM.
+export RUSTC := /usr/bin/rustc
+CARGO := /usr/bin/cargo
+
+KERNELS ?= 6.12 6.1
+FUZZTIME ?= 30s
+
+LIB := lib/iupkg
+find = $(shell find $(1) \( -name target -o -name .git -o -name node_modules \) -prune -o -type f $(2) -print 2>/dev/null)
+# All that may be compiled or embedded.
+GO_FILES := go.mod go.sum $(filter-out kernel/module/% kernel/vm/%,$(call find,\
+	cmd index install kernel manifest registry resolve signing toolchain,-not -name '*_test.go' -not -path '*/testdata/*')) \
+	$(call find,kernel/vm,-name '*.go' -not -name '*_test.go')
+AGENT_FILES := go.mod $(call find,kernel/vm/agent kernel/vm/wire,-name '*.go')
+
+.PHONY: build demo test lint gen fuzz clean bootstrap plugin runtime sysroot FORCE
+
+build: bin/iupkg $(LIB)/vm-agent $(LIB)/crate/.made $(LIB)/module/.made plugin runtime sysroot
+
+bootstrap:
+	@scripts/bootstrap
+
+# Changes when the version does, so that what has it inside is made again.
+build/version: FORCE | bootstrap
+	@mkdir -p build
+	@{ git describe --tags --always --dirty --abbrev=12 2>/dev/null || echo unknown; } >$@.new
+	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
+
+bin/iupkg: $(GO_FILES) build/version | bootstrap
+	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$$(cat build/version)" -o $@ ./cmd/iupkg
+
+# The init of virtual machines: static, and small as it is loaded at every boot.
+$(LIB)/vm-agent: $(AGENT_FILES) | bootstrap
+	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o $@ ./kernel/vm/agent
+
+build/vmrun: $(call find,kernel/vm,-name '*.go' -not -name '*_test.go') go.mod | bootstrap
+	CGO_ENABLED=0 go build -o $@ ./kernel/vm/vmrun
+
+plugin: | bootstrap
+	@$(MAKE) -C llvm OUT=$(abspath $(LIB)/llvm) OBJ=$(abspath build/llvm)
+
+# build.sh does nothing for a kernel whose module is up to date.
+runtime: build/vmrun | bootstrap
+	@build/vmrun -fetch $(KERNELS) | while read -r release dir; do \
+		kernel/module/build.sh "$$release" "/usr/src/linux-headers-$$release" "$$dir/boot/vmlinuz-$$release" \
+			"$(LIB)/runtime/$$release"; \
+	done
+
+# Copies of sources that `iupkg build` and `iupkg setup` use.
+$(LIB)/crate/.made: $(call find,runtime-crate)
+	rm -rf $(@D) && mkdir -p $(@D)
+	tar -C runtime-crate --exclude=target -cf - . | tar -C $(@D) -xf -
+	touch $@
+
+$(LIB)/module/.made: $(call find,kernel/module,-path 'kernel/module/*.[chS]' -o -name Kbuild -o -name build.sh)
+	rm -rf $(@D) && mkdir -p $(@D)
+	cp kernel/module/{Kbuild,build.sh,*.[chS]} $(@D)/
+	touch $@
+
+build/mksysroot: $(call find,toolchain scripts/mksysroot,-not -name '*_test.go') | bootstrap
+	CGO_ENABLED=0 go build -o $@ ./scripts/mksysroot
+
+# core for the kernel target; in the cache by the content of compiler, flags and source.
+sysroot: build/mksysroot
+	@build/mksysroot >/dev/null
+
+demo: build
+	go run ./internal/demo
+
+test: build
+	@scripts/test
+
+lint: | bootstrap
+	@scripts/lint
+
+gen: | bootstrap
+	go generate ./...
+	$(MAKE) -C kernel/stubs
+	@git diff --exit-code || { echo 'gen: error: generated files differ from those committed' >&2; exit 1; }
+
+fuzz: | bootstrap
+	@scripts/fuzz $(FUZZTIME)
+
+clean:
+	rm -rf bin lib build
