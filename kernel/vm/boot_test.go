@@ -65,7 +65,7 @@ func commands(t *testing.T, m *vm.Machine) {
 	}
 
 	// Big output, both streams at once, and big input, unchanged.
-	const size = 8 << 20
+	const size = 3 << 20
 	big := bytes.Repeat([]byte("0123456789abcdef"), size/16)
 	var out bytes.Buffer
 	code, err := m.Exec(ctx, vm.Cmd{Argv: []string{"sh", "-c", "tee /dev/stderr"}, Stdin: bytes.NewReader(big),

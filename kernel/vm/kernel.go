@@ -113,13 +113,19 @@ func Cached() ([]*Kernel, error) {
 	return ks, err
 }
 
-// resolvePackage follows a metapackage to the package of one release. What it finds is kept, so that a machine whose
-// package lists are gone still boots what it has.
+// resolvePackage follows a metapackage to the package of one release. What it finds is kept, because asking apt takes a
+// second and a machine whose package lists are gone should still boot what it has; new lists are asked again.
 func resolvePackage(ctx context.Context, root, pkg string) (string, error) {
 	if releaseName.MatchString(strings.TrimPrefix(pkg, "linux-image-")) {
 		return pkg, nil
 	}
 	memo := filepath.Join(root, pkg+".is")
+	if m, err := os.Stat(memo); err == nil {
+		if lists, err := os.Stat("/var/lib/apt/lists"); err != nil || lists.ModTime().Before(m.ModTime()) {
+			b, err := os.ReadFile(memo)
+			return strings.TrimSpace(string(b)), err
+		}
+	}
 	out, err := command(ctx, "", "apt-cache", "--no-recommends", "--no-suggests", "depends", pkg)
 	if err == nil {
 		var found []string
