@@ -11,6 +11,7 @@
 //	quarantine/             blobs whose bytes no longer matched their name
 //	generations/<N>.json    a committed set of packages (type Generation), never rewritten
 //	current                 symbolic link to generations/<N>.json, the set in force
+//	loaded/<name>.json      what the kernel made of a package (kernel.Loaded), for the running boot
 //	pending.json            the transaction under way (type journal); gone when it ended
 //	lock                    flock'ed by the one writer
 //	index/, trust/          of the packages index and signing

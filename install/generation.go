@@ -54,8 +54,6 @@ type Package struct {
 	Params map[string]string `json:"params,omitempty"`
 	// Auto: only because another needs it.
 	Auto bool `json:"auto,omitempty"`
-	// Loaded is what the kernel made of it, as package kernel wants it back.
-	Loaded json.RawMessage `json:"loaded,omitempty"`
 }
 
 // A Signer is who vouched for a package when it was installed.

@@ -10,6 +10,8 @@ func (a *app) verbs() []*cobra.Command {
 		a.listCommand(),
 		a.historyCommand(),
 		a.gcCommand(),
+		a.keyCommand(),
+		a.trustCommand(),
 		a.versionCommand(),
 	}
 }

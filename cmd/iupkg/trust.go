@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/iupkg/iupkg/kernel"
+	"github.com/iupkg/iupkg/signing"
+)
+
+// policy is whom this machine trusts.
+func (a *app) policy() (*signing.Policy, error) {
+	return signing.OpenPolicy(a.root().Sub("trust"))
+}
+
+func (a *app) trustCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "trust",
+		Short:   "Whom this machine trusts, for packages and for the kernel",
+		GroupID: groupMachine,
+	}
+	var names []string
+	add := &cobra.Command{
+		Use:   "add FILE",
+		Short: "Trust a publisher, from a file made by iupkg key show --public",
+		Args:  oneArg("FILE"),
+		RunE:  func(_ *cobra.Command, args []string) error { return a.trustAdd(args[0], names) },
+	}
+	add.Flags().StringSliceVar(&names, "names", nil, "trust it for packages of these name `patterns` only")
+	cmd.AddCommand(
+		add,
+		&cobra.Command{
+			Use:   "list",
+			Short: "List the trusted publishers",
+			RunE:  func(*cobra.Command, []string) error { return a.trustList() },
+		},
+		&cobra.Command{
+			Use:   "remove PUBLISHER",
+			Short: "Trust a publisher no more",
+			Args:  oneArg("PUBLISHER"),
+			RunE:  func(_ *cobra.Command, args []string) error { return a.trustRemove(args[0]) },
+		},
+		&cobra.Command{
+			Use:   "seal",
+			Short: "Close the kernel's keyring until the next boot",
+			RunE:  func(*cobra.Command, []string) error { return a.trustSeal() },
+		},
+	)
+	return cmd
+}
+
+// identityInfo is what there is to say of a trusted publisher.
+type identityInfo struct {
+	Publisher    string   `json:"publisher"`
+	Names        []string `json:"names"`
+	Keys         []string `json:"keys"`
+	Certificates int      `json:"kernelCertificates"`
+	Index        bool     `json:"index"`
+}
+
+func newIdentityInfo(id *signing.Identity) (identityInfo, error) {
+	info := identityInfo{Publisher: id.Publisher, Names: id.Names, Certificates: len(id.KernelCertificates), Index: len(id.IndexRoot) > 0}
+	keys, err := id.PublicKeys()
+	for _, k := range keys {
+		info.Keys = append(info.Keys, k.ID)
+	}
+	return info, err
+}
+
+func (a *app) trustAdd(file string, names []string) error {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return usageError{err}
+	}
+	id, err := signing.ParseIdentity(data)
+	if err != nil {
+		return fmt.Errorf("%s: %w", file, err)
+	}
+	if len(names) > 0 {
+		id.Names = names
+		if err := id.Validate(); err != nil {
+			return usageError{err}
+		}
+	}
+	info, err := newIdentityInfo(id)
+	if err != nil {
+		return err
+	}
+	if err := a.ui.confirm("trust %s (%s) for packages named %s?", id.Publisher, strings.Join(info.Keys, ", "), strings.Join(id.Names, ", ")); err != nil {
+		return err
+	}
+	lock, err := a.root().Lock()
+	if err != nil {
+		return err
+	}
+	defer lock.Unlock()
+	policy, err := a.policy()
+	if err != nil {
+		return err
+	}
+	before := policy.List()
+	if err := policy.Add(id); err != nil {
+		return err
+	}
+	inKernel, err := addCertificates(id)
+	if err != nil {
+		// The kernel said no: the policy must not say yes.
+		undo := func() error { return policy.Remove(id.Publisher) }
+		if i := slices.IndexFunc(before, func(o signing.Identity) bool { return o.Publisher == id.Publisher }); i >= 0 {
+			undo = func() error { return policy.Add(&before[i]) }
+		}
+		return errors.Join(err, undo())
+	}
+	a.ui.step("trusted %s for packages named %s", id.Publisher, strings.Join(id.Names, ", "))
+	switch {
+	case inKernel > 0:
+		a.ui.step("added %s to the kernel's keyring", count(inKernel, "certificate"))
+	case len(id.KernelCertificates) > 0:
+		a.ui.step("iu.ko is not loaded: iupkg setup will add %s to its keyring", count(len(id.KernelCertificates), "certificate"))
+	}
+	if a.ui.json {
+		return a.ui.document(info)
+	}
+	return nil
+}
+
+// addCertificates gives the kernel the certificates of an identity, if the
+// runtime is there to take them, and says how many it took.
+func addCertificates(id *signing.Identity) (int, error) {
+	certs, err := id.Certificates()
+	if err != nil || len(certs) == 0 {
+		return 0, err
+	}
+	dev, err := kernel.OpenDevice()
+	if errors.Is(err, kernel.ErrNoRuntime) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	defer dev.Close()
+	for i, c := range certs {
+		if err := dev.AddKey(c.Raw); err != nil {
+			return i, fmt.Errorf("certificate of %s: %w", id.Publisher, err)
+		}
+	}
+	return len(certs), nil
+}
+
+func (a *app) trustList() error {
+	policy, err := a.policy()
+	if err != nil {
+		return err
+	}
+	infos := []identityInfo{}
+	var rows []string
+	for _, id := range policy.List() {
+		info, err := newIdentityInfo(&id)
+		if err != nil {
+			return err
+		}
+		infos = append(infos, info)
+		var keys []string
+		for _, k := range info.Keys {
+			keys = append(keys, short(k))
+		}
+		rows = append(rows, row(info.Publisher, strings.Join(info.Names, " "), strings.Join(keys, " "), info.Certificates, yesNo(info.Index)))
+	}
+	return a.ui.answer(infos, func(w io.Writer) {
+		if len(rows) == 0 {
+			a.ui.step("no one is trusted on this machine")
+			return
+		}
+		table(w, "PUBLISHER\tNAMES\tKEYS\tKERNEL CERTIFICATES\tINDEX", rows...)
+	})
+}
+
+func yesNo(b bool) string {
+	if b {
+		return "yes"
+	}
+	return "no"
+}
+
+func (a *app) trustRemove(publisher string) error {
+	lock, err := a.root().Lock()
+	if err != nil {
+		return err
+	}
+	defer lock.Unlock()
+	policy, err := a.policy()
+	if err != nil {
+		return err
+	}
+	if err := policy.Remove(publisher); err != nil {
+		return err
+	}
+	a.ui.step("trusts %s no more", publisher)
+	if kernel.RuntimePresent() {
+		a.ui.warn("the kernel keeps its certificates until iu.ko is loaded anew or the machine boots")
+	}
+	return nil
+}
+
+func (a *app) trustSeal() error {
+	dev, err := kernel.OpenDevice()
+	if err != nil {
+		return err
+	}
+	defer dev.Close()
+	if err := a.ui.confirm("take no more certificates into the kernel until the next boot?"); err != nil {
+		return err
+	}
+	if err := dev.Seal(); err != nil {
+		return err
+	}
+	a.ui.step("sealed the kernel's keyring until the next boot")
+	return nil
+}

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package install
+
+import (
+	"context"
+
+	"github.com/iupkg/iupkg/kernel"
+	"github.com/iupkg/iupkg/manifest"
+	"github.com/iupkg/iupkg/signing"
+)
+
+// Source is where packages come from.
+type Source interface {
+	// Fetch puts every blob of the artifact with that digest into the store, save
+	// those that are there, and says which they are. All are verified against
+	// their digests, which follow from digest; that this is the right one, and
+	// who signed it, is not the source's to say.
+	Fetch(ctx context.Context, name, digest string, into *Store) (*Fetched, error)
+}
+
+// Fetched names the blobs of an artifact.
+type Fetched struct {
+	Manifest  string   // our manifest, the artifact's config
+	Object    string   // ELF object
+	KernelSig string   // PKCS#7; "" if the artifact has none
+	Debug     string   // "" if the artifact has none
+	Bundles   []string // sigstore bundles among the referrers
+	Blobs     []string // all, those above included, and the OCI manifest
+}
+
+// Policy decides whom to trust; *signing.Policy does.
+type Policy interface {
+	Verify(name, version, digest string, bundles [][]byte) (*signing.Verdict, error)
+}
+
+// Kernel is what transactions ask of the running kernel; Live does it.
+type Kernel interface {
+	// Load does all of it or nothing.
+	Load(ctx context.Context, spec kernel.LoadSpec) (*kernel.Loaded, error)
+	// Replace puts another object in the place of a loaded one, or leaves that.
+	Replace(ctx context.Context, old *kernel.Loaded, spec kernel.LoadSpec) (*kernel.Loaded, error)
+	// Unload removes what is there under the name; nothing there is no failure.
+	Unload(ctx context.Context, l *kernel.Loaded) error
+	// Status is what is loaded; kernel.ErrNoRuntime if nothing can be.
+	Status() ([]kernel.Status, error)
+}
+
+// Live is the kernel that runs.
+type Live struct {
+	// Runtime is the iu.ko that is loaded.
+	Runtime []byte
+}
+
+// Load is kernel.Load.
+func (l Live) Load(ctx context.Context, spec kernel.LoadSpec) (*kernel.Loaded, error) {
+	spec.Runtime = l.Runtime
+	return kernel.Load(ctx, spec)
+}
+
+// Replace is kernel.Replace.
+func (l Live) Replace(ctx context.Context, old *kernel.Loaded, spec kernel.LoadSpec) (*kernel.Loaded, error) {
+	spec.Runtime = l.Runtime
+	return kernel.Replace(ctx, old, spec)
+}
+
+// Unload is kernel.Unload.
+func (Live) Unload(ctx context.Context, l *kernel.Loaded) error { return kernel.Unload(ctx, l) }
+
+// Status is kernel.List.
+func (Live) Status() ([]kernel.Status, error) { return kernel.List() }
+
+// Env is what a transaction works with.
+type Env struct {
+	Source Source // nil: what the store has must do
+	Policy Policy
+	Kernel Kernel
+	// Release is the running kernel's, for the record.
+	Release string
+	// Check says what keeps requirements from being met on the running kernel.
+	Check func(manifest.Requirements) []manifest.Finding
+	// Report is told of each step when it is done; may be nil.
+	Report func(Event)
+}
+
+// An Event is one step done.
+type Event struct {
+	Kind    EventKind
+	Name    string
+	Version string
+	Blobs   int              // EventFetched: how many were not there
+	Bytes   int64            // EventFetched: their size
+	Verdict *signing.Verdict // EventVerified
+	Loaded  *kernel.Loaded   // EventLoaded
+	Text    string           // EventNotice
+}
+
+// EventKind says what an event is about.
+type EventKind int
+
+// The kinds of events.
+const (
+	EventFetched EventKind = iota
+	EventVerified
+	EventLoaded
+	EventReplaced
+	EventUnloaded
+	EventNotice // not a failure, but the user should know
+)
+
+func (e *Env) report(ev Event) {
+	if e.Report != nil {
+		e.Report(ev)
+	}
+}

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package install
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/iupkg/iupkg/kernel"
+	"github.com/iupkg/iupkg/manifest"
+	"github.com/iupkg/iupkg/signing"
+)
+
+// Unfit means that the kernel does not meet what a package's own manifest
+// requires.
+type Unfit struct {
+	Name, Version string
+	Findings      []manifest.Finding
+}
+
+func (e *Unfit) Error() string {
+	var why []string
+	for _, f := range e.Findings {
+		if f.Answer == manifest.No {
+			why = append(why, f.String())
+		}
+	}
+	return fmt.Sprintf("%s %s does not fit this kernel: %s", e.Name, e.Version, strings.Join(why, ", and "))
+}
+
+// Mismatch means that an artifact is not what it was taken for.
+type Mismatch struct {
+	Name, Version string
+	What          string // "object is sha256:…, the signature says sha256:…"
+}
+
+func (e *Mismatch) Error() string { return fmt.Sprintf("%s %s: %s", e.Name, e.Version, e.What) }
+
+// BadParams means that what the user set does not go with the package.
+type BadParams struct{ Err error }
+
+func (e *BadParams) Error() string { return e.Err.Error() }
+
+// Unwrap gives the reason.
+func (e *BadParams) Unwrap() error { return e.Err }
+
+// staged is a package whose every byte has been verified and is in memory, so
+// that nothing can change it before the kernel has it.
+type staged struct {
+	pkg  Package
+	spec kernel.LoadSpec
+}
+
+// stage fetches and verifies one package. A blob that turns out to be corrupt
+// in the store has been moved away and is fetched again, once.
+func stage(ctx context.Context, store *Store, env *Env, item *Item) (*staged, error) {
+	for again := false; ; again = true {
+		s, err := stageOnce(ctx, store, env, item)
+		var corrupt *CorruptBlob
+		if again || !errors.As(err, &corrupt) || corrupt.Quarantine == "" || env.Source == nil {
+			return s, err
+		}
+		env.report(Event{Kind: EventNotice, Name: item.Name, Version: item.Version, Text: corrupt.Error() + "; fetched again"})
+	}
+}
+
+func stageOnce(ctx context.Context, store *Store, env *Env, item *Item) (*staged, error) {
+	if env.Source == nil {
+		return nil, fmt.Errorf("%s %s is not in the store: %w", item.Name, item.Version, fs.ErrNotExist)
+	}
+	// A store of its own, so that blobs are counted and known to the outer one's
+	// onPut both.
+	var blobs int
+	var bytes int64
+	counting := &Store{dir: store.dir, onPut: func(d string) {
+		if store.onPut != nil {
+			store.onPut(d)
+		}
+		blobs++
+		if n, err := store.Size(d); err == nil {
+			bytes += n
+		}
+	}}
+	f, err := env.Source.Fetch(ctx, item.Name, item.Digest, counting)
+	if err != nil {
+		return nil, fmt.Errorf("fetch %s %s: %w", item.Name, item.Version, err)
+	}
+	env.report(Event{Kind: EventFetched, Name: item.Name, Version: item.Version, Blobs: blobs, Bytes: bytes})
+	all := append(slices.Clone(f.Blobs), f.Bundles...)
+	slices.Sort(all)
+	pkg := Package{
+		Name: item.Name, Version: item.Version, Digest: item.Digest, Params: maps.Clone(item.Params), Auto: item.Auto,
+		Manifest: f.Manifest, Object: f.Object, KernelSig: f.KernelSig, Debug: f.Debug,
+		Bundles: f.Bundles, Blobs: slices.Compact(all),
+	}
+	s, verdict, err := verify(store, env, &pkg)
+	if err != nil {
+		return nil, err
+	}
+	env.report(Event{Kind: EventVerified, Name: item.Name, Version: item.Version, Verdict: verdict})
+	return s, nil
+}
+
+// verify reads a package from the store, every byte of it, and checks all that
+// makes it fit to be given to the kernel: bundles by the policy, name and version, the
+// kernel's signature, the object's digest, the kernel's requirements, parameters.
+func verify(store *Store, env *Env, pkg *Package) (*staged, *signing.Verdict, error) {
+	blobs, err := readAll(store, pkg)
+	if err != nil {
+		return nil, nil, err
+	}
+	var bundles [][]byte
+	for _, d := range pkg.Bundles {
+		bundles = append(bundles, blobs[d])
+	}
+	verdict, err := env.Policy.Verify(pkg.Name, pkg.Version, pkg.Digest, bundles)
+	if err != nil {
+		return nil, nil, err
+	}
+	wrong := func(format string, args ...any) error {
+		return &Mismatch{pkg.Name, pkg.Version, fmt.Sprintf(format, args...)}
+	}
+	m, err := manifest.Parse(blobs[pkg.Manifest])
+	if err != nil {
+		return nil, nil, wrong("%v", err)
+	}
+	if m.Name != pkg.Name || m.Version != pkg.Version {
+		return nil, nil, wrong("the artifact is %s %s", m.Name, m.Version)
+	}
+	if m.Object.Digest != pkg.Object {
+		return nil, nil, wrong("object is %s, the manifest says %s", pkg.Object, m.Object.Digest)
+	}
+	if signed := verdict.Statement.Predicate.Object; signed != pkg.Object {
+		return nil, nil, wrong("object is %s, the signature says %s", pkg.Object, signed)
+	}
+	if pkg.KernelSig == "" {
+		return nil, nil, wrong("the artifact has no signature for the kernel")
+	}
+	if _, err := signing.VerifyObject(blobs[pkg.Object], blobs[pkg.KernelSig], verdict.KernelCertificates); err != nil {
+		return nil, nil, fmt.Errorf("%s %s: %w", pkg.Name, pkg.Version, err)
+	}
+	if env.Check != nil {
+		r := m.Requires
+		r.Arch = m.Arch
+		if findings := env.Check(r); !manifest.Fits(findings) {
+			return nil, nil, &Unfit{pkg.Name, pkg.Version, findings}
+		}
+	}
+	if _, err := m.Settings(pkg.Params); err != nil {
+		return nil, nil, &BadParams{err}
+	}
+	pkg.Signer = Signer{Publisher: verdict.Publisher, KeyID: verdict.KeyIDs[0]}
+	spec := kernel.LoadSpec{Manifest: m, Object: blobs[pkg.Object], Signature: blobs[pkg.KernelSig], Params: maps.Clone(pkg.Params)}
+	spec.Notice = func(s string) {
+		env.report(Event{Kind: EventNotice, Name: pkg.Name, Version: pkg.Version, Text: s})
+	}
+	return &staged{pkg: *pkg, spec: spec}, verdict, nil
+}
+
+// readAll reads every blob of a package, checked against its digest.
+func readAll(store *Store, pkg *Package) (map[string][]byte, error) {
+	blobs := map[string][]byte{}
+	for _, d := range pkg.Blobs {
+		b, err := store.Get(d)
+		if err != nil {
+			return nil, fmt.Errorf("%s %s: %w", pkg.Name, pkg.Version, err)
+		}
+		blobs[d] = b
+	}
+	return blobs, nil
+}
