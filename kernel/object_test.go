@@ -15,7 +15,7 @@ import (
 )
 
 func TestReadObject(t *testing.T) {
-	raw := compile(t, "ext.c", `-DEXT_VERSION="1.2.3-rc.1+x"`)
+	raw := CompileObject(t, "ext.c", `-DEXT_VERSION="1.2.3-rc.1+x"`)
 	got, err := ReadObject(raw)
 	if err != nil {
 		t.Fatal(err)
@@ -43,7 +43,7 @@ func TestReadObject(t *testing.T) {
 
 // TestReadObjectRefuses changes one thing of a good object at a time.
 func TestReadObjectRefuses(t *testing.T) {
-	raw := compile(t, "ext.c")
+	raw := CompileObject(t, "ext.c")
 	im, err := parseImage(raw, objectLimits)
 	if err != nil {
 		t.Fatal(err)
@@ -168,10 +168,10 @@ func TestHookNumbers(t *testing.T) {
 }
 
 func FuzzReadObject(f *testing.F) {
-	raw := compile(f, "ext.c")
+	raw := CompileObject(f, "ext.c")
 	f.Add(raw)
 	f.Add(raw[:200])
-	runtime := compile(f, "runtime.c")
+	runtime := CompileObject(f, "runtime.c")
 	f.Fuzz(func(t *testing.T, b []byte) {
 		o, err := ReadObject(b)
 		if err != nil {

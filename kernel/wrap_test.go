@@ -13,9 +13,9 @@ import (
 	"testing"
 )
 
-// compile makes an object of a file in testdata with the code model of the
+// CompileObject makes an object of a file in testdata with the code model of the
 // kernel, as the toolchain does.
-func compile(t testing.TB, source string, flags ...string) []byte {
+func CompileObject(t testing.TB, source string, flags ...string) []byte {
 	t.Helper()
 	for _, tool := range []string{"clang-22", "llvm-objcopy-22"} {
 		if _, err := exec.LookPath(tool); err != nil {
@@ -43,7 +43,7 @@ func compile(t testing.TB, source string, flags ...string) []byte {
 }
 
 func TestWrap(t *testing.T) {
-	object, runtime := compile(t, "ext.c"), compile(t, "runtime.c")
+	object, runtime := CompileObject(t, "ext.c"), CompileObject(t, "runtime.c")
 	o, err := ReadObject(object)
 	if err != nil {
 		t.Fatal(err)
@@ -139,7 +139,7 @@ func TestWrap(t *testing.T) {
 }
 
 func TestWrapRefuses(t *testing.T) {
-	object, runtime := compile(t, "ext.c"), compile(t, "runtime.c")
+	object, runtime := CompileObject(t, "ext.c"), CompileObject(t, "runtime.c")
 	rename := func(b []byte, from, to string) []byte {
 		if len(from) != len(to) || !bytes.Contains(b, []byte(from)) {
 			t.Fatalf("cannot rename %s", from)
@@ -156,7 +156,7 @@ func TestWrapRefuses(t *testing.T) {
 		{"runtime", object, []byte("ELF"), "m", "runtime module: not an ELF file"},
 		{"runtime is an object", object, object, "m", "runtime module: .modinfo has 0 of vermagic"},
 		{"twice", mustWrap(t, object, runtime), runtime, "m", "section .modinfo is not of an extension"},
-		{"thunk", compile(t, "ext.c", "-DEXT_CALL_THUNK"), runtime, "m", "other than by a 5-byte jump"},
+		{"thunk", CompileObject(t, "ext.c", "-DEXT_CALL_THUNK"), runtime, "m", "other than by a 5-byte jump"},
 	} {
 		_, err := Wrap(c.object, c.runtime, c.module)
 		if err == nil || !strings.Contains(err.Error(), c.want) {
@@ -192,7 +192,7 @@ func TestWrapKernel(t *testing.T) {
 	if len(files) == 0 {
 		t.Skip("no iu.ko has been built")
 	}
-	object := compile(t, "ext.c")
+	object := CompileObject(t, "ext.c")
 	for _, file := range files {
 		runtime, err := os.ReadFile(file)
 		if err != nil {

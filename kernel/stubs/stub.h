@@ -23,7 +23,10 @@ struct xdp_md {
 	__u32 egress_ifindex;
 };
 
-struct __sk_buff;
+/* Of the context only the type matters; the kernel has its own definition. */
+struct __sk_buff {
+	__u32 len;
+};
 
 #define IU_SLOT		0x69755f53
 #define SEC(name)	__attribute__((section(name), used))

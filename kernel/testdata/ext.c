@@ -13,6 +13,9 @@
 #ifndef EXT_STEP
 #define EXT_STEP 1
 #endif
+#ifndef EXT_SEEN
+#define EXT_SEEN 16
+#endif
 
 #define X(ret, name, args) extern ret name args;
 IU_RT_FUNCTIONS(X)
@@ -28,7 +31,7 @@ IN(IU_SEC_INFO) const struct iu_abi_info iu_info = {
 enum { MAP_COUNTS, MAP_SEEN };
 IN(IU_SEC_MAP) struct iu_abi_map iu_maps[] = {
 	[MAP_COUNTS] = { .name = "COUNTS", .type = 2 /* ARRAY */, .key_size = 4, .value_size = 8, .max_entries = 2 },
-	[MAP_SEEN] = { .name = "SEEN", .type = 1 /* HASH */, .key_size = 4, .value_size = 8, .max_entries = 16 },
+	[MAP_SEEN] = { .name = "SEEN", .type = 1 /* HASH */, .key_size = 4, .value_size = 8, .max_entries = EXT_SEEN },
 };
 
 enum { PARAM_PANIC_LEN, PARAM_DELTA };

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package kernel_test
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/iupkg/iupkg/kernel"
+	"github.com/iupkg/iupkg/kernel/vm"
+	"github.com/iupkg/iupkg/kernel/vm/vmtest"
+	"github.com/iupkg/iupkg/signing"
+)
+
+// TestStockKernels runs TestGuest, of this test's own binary, in a machine with
+// each stock kernel. It wants the iu.ko of each (make build).
+func TestStockKernels(t *testing.T) {
+	if testing.Short() {
+		t.Skip("boots virtual machines")
+	}
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	objects := signedObjects(t)
+	for _, k := range vmtest.Kernels {
+		t.Run(k, func(t *testing.T) {
+			image, err := vm.Find(t.Context(), k)
+			if err != nil {
+				t.Fatal(err)
+			}
+			lib := os.Getenv("IUPKG_LIBDIR")
+			if lib == "" {
+				lib = "../lib/iupkg"
+			}
+			dir := t.TempDir()
+			copyFile(t, filepath.Join(lib, "runtime", image.Release, "iu.ko"), dir+"/iu.ko")
+			copyFile(t, exe, dir+"/kernel.test")
+			for name, b := range objects {
+				if err := os.WriteFile(filepath.Join(dir, name), b, 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			m := vmtest.Start(t, vm.Config{Image: image, CPUs: 2, Shares: []vm.Share{{Host: dir, Guest: "/mnt/kernel"}}})
+			t.Log(vmtest.Shell(t, m, "cp /mnt/kernel/kernel.test /tmp; chmod +x /tmp/kernel.test; "+
+				"IUPKG_VM_TEST=/mnt/kernel /tmp/kernel.test -test.v -test.run '^TestGuest$' 2>&1"))
+		})
+	}
+}
+
+func copyFile(t *testing.T, from, to string) {
+	t.Helper()
+	b, err := os.ReadFile(from)
+	if err == nil {
+		err = os.WriteFile(to, b, 0o700)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// signedObjects makes the objects that TestGuest wants, and a key for them.
+func signedObjects(t *testing.T) map[string][]byte {
+	t.Helper()
+	keys, err := signing.NewKeys("test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := map[string][]byte{"cert.der": keys.KernelCertificate.Raw}
+	for version, flags := range map[string][]string{
+		"1.0.0": nil,
+		"2.0.0": {"-DEXT_STEP=1000", "-DEXT_SEEN=32"},
+	} {
+		b := kernel.CompileObject(t, "ext.c", append(flags, `-DEXT_VERSION="`+version+`"`)...)
+		sig, err := keys.SignObject(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out["ext-"+version+".o"], out["ext-"+version+".p7s"] = b, sig
+	}
+	return out
+}
