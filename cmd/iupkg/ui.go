@@ -97,6 +97,13 @@ func (u *ui) clear() {
 	}
 }
 
+// clearProgress makes way for what others write.
+func (u *ui) clearProgress() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.clear()
+}
+
 // step reports something done.
 func (u *ui) step(format string, args ...any) {
 	if !u.quiet {

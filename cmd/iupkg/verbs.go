@@ -9,9 +9,12 @@ func (a *app) verbs() []*cobra.Command {
 	return []*cobra.Command{
 		a.listCommand(),
 		a.historyCommand(),
+		a.setupCommand(),
+		a.kernelCommand(),
 		a.gcCommand(),
 		a.keyCommand(),
 		a.trustCommand(),
+		a.vmCommand(),
 		a.versionCommand(),
 	}
 }
