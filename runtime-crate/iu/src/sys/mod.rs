@@ -8,7 +8,7 @@
 #[cfg(not(target_os = "none"))]
 pub(crate) mod host;
 #[cfg(target_os = "none")]
-mod kernel;
+pub(crate) mod kernel;
 pub(crate) mod locked;
 pub(crate) mod packet;
 pub(crate) mod param;

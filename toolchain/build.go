@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package toolchain
+
+import (
+	"bytes"
+	"context"
+	"debug/elf"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/iupkg/iupkg/kernel"
+	"github.com/iupkg/iupkg/manifest"
+)
+
+// Options of a build.
+type Options struct {
+	Dir      string    // project's folder
+	LibDir   string    // lib/iupkg: has llvm/iu-pass.so and crate/
+	CacheDir string    // empty: DefaultCacheDir
+	Offline  bool      // do not ask a registry for crates
+	Stderr   io.Writer // the compiler's messages; nil drops them
+}
+
+// Result is what a build made.
+type Result struct {
+	ObjectPath   string
+	DebugPath    string
+	ManifestPath string
+	ReportPath   string
+	Manifest     *manifest.Manifest
+}
+
+type builder struct {
+	opts     Options
+	dir      string // absolute, without links
+	libDir   string
+	cacheDir string
+	tools    *tools
+	sysroot  string
+	project  *manifest.Project
+	crate    *crate
+}
+
+// OutputDir is where Build leaves its results, in a project's folder.
+func OutputDir(dir string) string { return filepath.Join(dir, "target", "iupkg") }
+
+// Build makes the object and the manifest of the project in opts.Dir. What was
+// there before is replaced only if all went well.
+func Build(ctx context.Context, opts Options) (*Result, error) {
+	b, err := newBuilder(opts)
+	if err != nil {
+		return nil, err
+	}
+	if b.sysroot, err = b.tools.sysroot(ctx, b.cacheDir); err != nil {
+		return nil, err
+	}
+	if b.crate, err = b.vet(ctx); err != nil {
+		return nil, err
+	}
+	out := OutputDir(b.dir)
+	if err := os.MkdirAll(out, 0o755); err != nil {
+		return nil, err
+	}
+	work, err := os.MkdirTemp(out, ".build-*")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(work)
+
+	sources, err := b.compile(ctx, filepath.Join(work, fileArchive))
+	if err != nil {
+		return nil, err
+	}
+	if err := b.scan(sources); err != nil {
+		return nil, err
+	}
+	if err := b.link(ctx, work); err != nil {
+		return nil, err
+	}
+	if err := b.split(ctx, work); err != nil {
+		return nil, err
+	}
+	object, report, err := b.finish(work)
+	if err != nil {
+		return nil, err
+	}
+	return b.write(out, work, object, report)
+}
+
+func newBuilder(opts Options) (*builder, error) {
+	b := &builder{opts: opts, libDir: opts.LibDir, cacheDir: opts.CacheDir}
+	var err error
+	if b.dir, err = filepath.Abs(opts.Dir); err != nil {
+		return nil, err
+	}
+	if b.dir, err = filepath.EvalSymlinks(b.dir); err != nil {
+		return nil, err
+	}
+	if b.libDir, err = filepath.Abs(opts.LibDir); err != nil {
+		return nil, err
+	}
+	if b.cacheDir == "" {
+		if b.cacheDir, err = DefaultCacheDir(); err != nil {
+			return nil, err
+		}
+	}
+	if b.cacheDir, err = filepath.Abs(b.cacheDir); err != nil {
+		return nil, err
+	}
+	text, err := os.ReadFile(filepath.Join(b.dir, manifest.ProjectFile))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, &RuleError{File: manifest.ProjectFile, Rule: "is missing in " + b.dir, Why: "`iupkg new` makes a project"}
+	} else if err != nil {
+		return nil, err
+	}
+	if b.project, err = manifest.ParseProject(text); err != nil {
+		return nil, err
+	}
+	b.tools, err = findTools()
+	return b, err
+}
+
+// rel is a path as messages have it.
+func (b *builder) rel(path string) string {
+	if r, err := filepath.Rel(b.dir, path); err == nil && filepath.IsLocal(r) {
+		return r
+	}
+	return path
+}
+
+// finish computes the stack bounds, completes the object's table and checks it.
+func (b *builder) finish(work string) (object, report []byte, err error) {
+	raw, err := os.ReadFile(filepath.Join(work, fileRaw))
+	if err != nil {
+		return nil, nil, err
+	}
+	f, err := elf.NewFile(bytes.NewReader(raw))
+	if err != nil {
+		return nil, nil, err
+	}
+	frames, err := stackFrames(f)
+	if err != nil {
+		return nil, nil, err
+	}
+	pass, err := os.ReadFile(filepath.Join(work, fileReport))
+	if err != nil {
+		return nil, nil, err
+	}
+	r, err := parseReport(pass)
+	if err != nil {
+		return nil, nil, err
+	}
+	stacks, err := stackBounds(r, frames)
+	if err != nil {
+		return nil, nil, err
+	}
+	if object, err = os.ReadFile(filepath.Join(work, fileObject)); err != nil {
+		return nil, nil, err
+	}
+	if err := b.setPrograms(object, stacks); err != nil {
+		return nil, nil, err
+	}
+	if err := checkObject(object); err != nil {
+		return nil, nil, err
+	}
+	report, err = mergeReport(pass, frames, stacks)
+	return object, report, err
+}
+
+// setPrograms writes bounds, and verdicts that iupkg.toml changes, into the table.
+func (b *builder) setPrograms(object []byte, stacks map[string]uint32) error {
+	table, err := programTable(object)
+	if err != nil {
+		return err
+	}
+	for _, p := range table {
+		stack, ok := stacks[p.name()]
+		if !ok {
+			return fmt.Errorf("the pass's report has no program %s", p.name())
+		}
+		if checks := p.flags()&uint32(kernel.ProgStackCheck) != 0; (stack == 0) != checks {
+			return fmt.Errorf("program %s: bound %d does not fit flags %#x", p.name(), stack, p.flags())
+		}
+		p.setStack(stack)
+		i := slices.IndexFunc(b.project.Programs, func(q manifest.ProjectProgram) bool { return q.Name == p.name() })
+		if i < 0 || b.project.Programs[i].OnFault == "" {
+			continue
+		}
+		q := b.project.Programs[i]
+		verdict, ok := q.Hook.Verdict(q.OnFault)
+		if !ok {
+			return projectError("program."+q.Name+".on-fault", "%s has no verdict %q", q.Hook, q.OnFault)
+		}
+		p.setOnFault(verdict)
+	}
+	return nil
+}
+
+// write replaces the results, the manifest last.
+func (b *builder) write(out, work string, object, report []byte) (*Result, error) {
+	o, err := kernel.ReadObject(object)
+	if err != nil {
+		return nil, err
+	}
+	m, err := b.makeManifest(o, object)
+	if err != nil {
+		return nil, err
+	}
+	text, err := m.Encode()
+	if err != nil {
+		return nil, err
+	}
+	debug, err := os.ReadFile(filepath.Join(work, fileDebug))
+	if err != nil {
+		return nil, err
+	}
+	name := filepath.Join(out, m.Name)
+	r := &Result{
+		ObjectPath:   name + ".o",
+		DebugPath:    name + ".debug",
+		ReportPath:   filepath.Join(out, "report.json"),
+		ManifestPath: filepath.Join(out, "manifest.json"),
+		Manifest:     m,
+	}
+	for _, f := range []struct {
+		path string
+		data []byte
+	}{{r.ObjectPath, object}, {r.DebugPath, debug}, {r.ReportPath, report}, {r.ManifestPath, text}} {
+		if err := writeFile(f.path, f.data); err != nil {
+			return nil, err
+		}
+	}
+	return r, nil
+}

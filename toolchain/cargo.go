@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package toolchain
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// cargo runs cargo in a folder without configuration: it reads .cargo/config.toml of
+// the current folder and its parents, not of the project.
+func (b *builder) cargo(ctx context.Context, log io.Writer, args ...string) ([]byte, error) {
+	if b.opts.Offline {
+		args = append(args, "--offline")
+	}
+	rustflags := slices.Concat([]string{"--sysroot=" + b.sysroot}, codegenFlags)
+	for _, d := range b.deps() {
+		rustflags = append(rustflags, remap(d.dir, d.name+"-"+d.version))
+	}
+	c := command{
+		path: b.tools.cargo,
+		args: args,
+		dir:  b.sysroot,
+		log:  log,
+		env: slices.Concat(profile, []string{
+			"RUSTC=" + b.tools.rustc,
+			"RUSTC_WRAPPER=" + filepath.Join(b.sysroot, wrapperName),
+			"RUSTC_WORKSPACE_WRAPPER=",
+			"RUSTC_BOOTSTRAP=1",
+			"CARGO_TARGET_DIR=" + b.targetDir(),
+			"CARGO_ENCODED_RUSTFLAGS=" + strings.Join(rustflags, "\x1f"),
+		}),
+	}
+	return c.run(ctx)
+}
+
+// targetDir is cargo's: one for all projects, so that what they share is built
+// once.
+func (b *builder) targetDir() string {
+	return filepath.Join(b.cacheDir, "cargo-"+strings.TrimPrefix(filepath.Base(b.sysroot), "sysroot-"))
+}
+
+func (b *builder) deps() []dependency {
+	if b.crate == nil {
+		return nil
+	}
+	return b.crate.deps
+}
+
+// compile makes the archive of bitcode, copies it to path, and returns the
+// source files that went into it.
+func (b *builder) compile(ctx context.Context, path string) (sources []string, err error) {
+	if err := os.MkdirAll(b.targetDir(), 0o755); err != nil {
+		return nil, err
+	}
+	// cargo's own lock ends with it, before the archive is copied.
+	unlock, err := lockFile(ctx, b.targetDir()+".lock")
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+
+	log := b.opts.Stderr
+	if log == nil {
+		log = io.Discard
+	}
+	args := []string{"rustc", "--lib", "--release", "--locked", "--quiet", "--target=" + target, "--crate-type=staticlib",
+		"--message-format=json-render-diagnostics", "--manifest-path=" + filepath.Join(b.dir, "Cargo.toml")}
+	if b.opts.Offline {
+		args = append(args, "--offline")
+	}
+	args = append(append(args, "--"), crateFlags...)
+	out, err := b.cargo(ctx, log, append(args, remap(b.dir, b.crate.name))...)
+	var exit *exec.ExitError
+	switch {
+	case errors.As(err, &exit):
+		return nil, ErrCompile
+	case err != nil:
+		return nil, err
+	}
+	archive, err := b.artifact(out)
+	if err != nil {
+		return nil, err
+	}
+	if err := copyFile(archive, path); err != nil {
+		return nil, err
+	}
+	return readDepInfo(strings.TrimSuffix(archive, ".a") + ".d")
+}
+
+// artifact finds the archive in cargo's messages.
+func (b *builder) artifact(messages []byte) (string, error) {
+	dec := json.NewDecoder(bytes.NewReader(messages))
+	for {
+		var m struct {
+			Reason string `json:"reason"`
+			Target struct {
+				Name string `json:"name"`
+			} `json:"target"`
+			Filenames []string `json:"filenames"`
+		}
+		if err := dec.Decode(&m); err == io.EOF {
+			return "", errors.New("cargo made no static library")
+		} else if err != nil {
+			return "", fmt.Errorf("cargo's messages: %w", err)
+		}
+		if m.Reason != "compiler-artifact" || m.Target.Name != b.crate.lib {
+			continue
+		}
+		for _, f := range m.Filenames {
+			if strings.HasSuffix(f, ".a") {
+				return f, nil
+			}
+		}
+	}
+}
+
+// readDepInfo reads the list of sources that cargo leaves in make's syntax:
+// "target: source source", with backslashes before spaces.
+func readDepInfo(path string) ([]string, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	_, list, ok := strings.Cut(string(b), ": ")
+	if !ok {
+		return nil, fmt.Errorf("%s: not a list of sources", path)
+	}
+	list, _, _ = strings.Cut(list, "\n")
+	var out []string
+	for _, f := range strings.Split(strings.ReplaceAll(list, `\ `, "\x00"), " ") {
+		if f != "" {
+			out = append(out, strings.ReplaceAll(f, "\x00", " "))
+		}
+	}
+	return out, nil
+}
+
+func copyFile(from, to string) error {
+	b, err := os.ReadFile(from)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(to, b, 0o644)
+}

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package toolchain turns the project of an extension into an object and its
+// manifest. It is the place where what is safe is decided: whatever a crate says
+// of itself, Build refuses what the runtime could not survive, and what it writes
+// is what gets signed.
+//
+// # From crate to object
+//
+//  1. Sysroot: core, and a stand-in for compiler_builtins, are compiled by the
+//     system's rustc from its own sources with the flags of kernel code (no
+//     SSE, return thunks, retpolines, ENDBR, no jump tables, no unwinding) and kept in
+//     the cache under a hash of compiler, flags and source.
+//  2. Vetting: iupkg.toml is read; `cargo metadata --locked` names the crates that
+//     would go into the object. Allowed are the crate itself, the toolchain's own
+//     `iu` (compared by content), and what `iu` depends on, by name, version and
+//     checksum. Build scripts, nightly features and local configuration of cargo are refused.
+//  3. `cargo rustc` compiles the crate with -Funsafe-code to a static library whose
+//     members are LLVM bitcode, core included.
+//  4. Every source file that the compiler read (it leaves a list) is scanned for words that
+//     must not occur: those that leak a guard, and those that the lint of step 3 does not cover.
+//  5. llvm-link, then opt with iu-pass.so (llvm/README.md): the whole program is
+//     reduced to what the programs need, optimised, given entry functions, polls
+//     and stack checks, and audited. llc makes the object.
+//  6. The call graph that the pass reports and the frame sizes that llc reports
+//     give a bound of each program's stack, which goes into the object's table. A
+//     frame above IU_FRAME_MAX is refused, and so is a bound above what a stack has.
+//  7. Debug information is split off; what the loader has no use for is dropped;
+//     the object is read back and checked as the runtime will.
+//  8. The object's tables and iupkg.toml give the manifest.
+//
+// Results go to DIR/target/iupkg: NAME.o, NAME.debug, manifest.json, report.json.
+// Each is replaced atomically, the manifest last.
+//
+// # Reproducible
+//
+// The same sources and the same toolchain give the same bytes wherever they lie:
+// paths are remapped, one codegen unit is used, and cargo's crate hashes, which depend on
+// the folder, are replaced by a wrapper of rustc.
+//
+// # Errors
+//
+// The compiler's own messages go to Options.Stderr as they are, and Build
+// returns ErrCompile. What Build itself refuses is a *RuleError with file and line.
+package toolchain
