@@ -236,6 +236,26 @@ private:
       E.add(Why == StringRef("floating point") ? "float" : "type", Twine(Why) + " in a signature", F);
     for (Instruction &I : instructions(F))
       instruction(I);
+    frame(F);
+  }
+
+  // The machine frame is measured after code generation; this is for a message
+  // that can name the line.
+  void frame(Function &F) {
+    uint64_t Sum = 0, Largest = 0;
+    AllocaInst *Worst = nullptr;
+    for (Instruction &I : F.getEntryBlock())
+      if (auto *A = dyn_cast<AllocaInst>(&I))
+        if (auto Size = A->getAllocationSize(M.getDataLayout())) {
+          Sum += Size->getKnownMinValue();
+          if (!Worst || Size->getKnownMinValue() > Largest) {
+            Largest = Size->getKnownMinValue();
+            Worst = A;
+          }
+        }
+    if (Sum > IU_FRAME_MAX)
+      E.add("frame", Twine(Sum) + " bytes of local variables, at most " + Twine(IU_FRAME_MAX) +
+                         " fit a frame (the largest has " + Twine(Largest) + ")", *Worst);
   }
 
   void declaration(Function &F) {

@@ -109,6 +109,40 @@ void replaceTraps(Module &M) {
   }
 }
 
+// Slicing a str out of range formats its message with str slices, hence calls
+// itself: that one recursion would cost every user of str a stack check.
+//
+//   before: define void @core::str::slice_error_fail_rt(ptr, i64, i64, i64, ptr %location) { … }
+//   after:  define void @core::str::slice_error_fail_rt(ptr, i64, i64, i64, ptr %location) {
+//             call void @core::panicking::panic(ptr @message, i64 len, ptr %location)
+//             unreachable
+void shortenStrFailure(Module &M) {
+  auto Find = [&](StringRef Suffix) -> Function * {
+    for (Function &F : M)
+      if (F.getName().starts_with("_RN") && F.getName().ends_with(Suffix))
+        return F.isDeclaration() ? nullptr : &F;
+    return nullptr;
+  };
+  Function *Fail = Find("_4core3str19slice_error_fail_rt");
+  Function *Panic = Find("_4core9panicking5panic");
+  LLVMContext &C = M.getContext();
+  Type *Ptr = PointerType::get(C, 0), *I64 = Type::getInt64Ty(C), *Void = Type::getVoidTy(C);
+  if (!Fail || !Panic || Fail->getFunctionType() != FunctionType::get(Void, {Ptr, I64, I64, I64, Ptr}, false) ||
+      Panic->getFunctionType() != FunctionType::get(Void, {Ptr, I64, Ptr}, false))
+    return; // another core: the long way works too
+  DISubprogram *SP = Fail->getSubprogram();
+  Fail->deleteBody();
+  Fail->setLinkage(GlobalValue::InternalLinkage);
+  Fail->setSubprogram(SP);
+  IRBuilder<> B(BasicBlock::Create(C, "", Fail));
+  if (SP)
+    B.SetCurrentDebugLocation(DILocation::get(C, SP->getLine(), 0, SP));
+  StringRef Text = "str slice out of range or not at a character";
+  B.CreateCall(Panic, {B.CreateGlobalString(Text, "iu.str", 0, &M, false), B.getInt64(Text.size()), Fail->getArg(4)})
+      ->setCallingConv(Panic->getCallingConv());
+  B.CreateUnreachable();
+}
+
 } // namespace
 
 namespace iu {
@@ -119,6 +153,7 @@ void prepare(Module &M, Findings &E) {
   internalize(M);
   keepRoots(M);
   replaceTraps(M);
+  shortenStrFailure(M);
   harden(M);
 }
 

@@ -59,8 +59,9 @@ FunctionCallee declare(Module &M, StringRef Name, bool NoReturn) {
   return Callee;
 }
 
+// ".data.x", but not ".data..percpu": the kernel's own names have two dots.
 bool isUnder(StringRef Name, StringRef Prefix) {
-  return Name == Prefix || (Name.starts_with(Prefix) && Name[Prefix.size()] == '.');
+  return Name.consume_front(Prefix) && !Name.contains("..") && (Name.empty() || Name[0] == '.');
 }
 
 } // namespace

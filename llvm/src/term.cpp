@@ -152,15 +152,15 @@ private:
     return Body; // the first iteration is not paid by a back edge
   }
 
-  // Edges that close a cycle although no edge of Proven or ToPoll is taken.
-  SmallVector<Edge, 4> openCycles(Function &F) const {
+  // Edges that close a cycle although no edge is taken that IsCut says is cut.
+  template <typename Cut> static SmallVector<Edge, 4> openCycles(Function &F, Cut IsCut) {
     enum { White, Grey, Black };
     DenseMap<BasicBlock *, int> Color;
     SmallVector<Edge, 4> Found;
-    SmallVector<std::pair<BasicBlock *, succ_iterator>, 32> Work;
+    SmallVector<std::pair<BasicBlock *, unsigned>, 32> Work;
     auto Enter = [&](BasicBlock *BB) {
       Color[BB] = Grey;
-      Work.push_back({BB, succ_begin(BB)});
+      Work.push_back({BB, 0});
     };
     // Also from blocks that cannot be reached: they cost nothing to check.
     for (BasicBlock &Root : F) {
@@ -168,24 +168,32 @@ private:
         continue;
       Enter(&Root);
       while (!Work.empty()) {
-        auto &[BB, It] = Work.back();
-        if (It == succ_end(BB)) {
+        BasicBlock *BB = Work.back().first;
+        if (Work.back().second == BB->getTerminator()->getNumSuccessors()) {
           Color[BB] = Black;
           Work.pop_back();
           continue;
         }
-        BasicBlock *To = *It++;
-        Edge Ed{BB, To};
-        if (Proven.contains(Ed) || ToPoll.count(Ed))
+        BasicBlock *To = BB->getTerminator()->getSuccessor(Work.back().second++);
+        if (IsCut(Edge{BB, To}))
           continue;
         int C = Color.lookup(To);
         if (C == Grey)
-          Found.push_back(Ed);
+          Found.push_back({BB, To});
         else if (C == White)
           Enter(To);
       }
     }
     return Found;
+  }
+
+  // The block counts fuel: looked up in the code, not in what was planned.
+  bool polls(const BasicBlock *BB) const {
+    const GlobalVariable *Fuel = findFuel(M);
+    return any_of(*BB, [&](const Instruction &I) {
+      auto *S = dyn_cast<StoreInst>(&I);
+      return S && Fuel && S->getPointerOperand() == Fuel;
+    });
   }
 
   // Emits a poll before At.
@@ -218,14 +226,13 @@ private:
         Own.push_back(&BB);
     Cost = add(Cost, straight(Own));
 
-    for (Edge Ed : openCycles(F)) {
+    auto Planned = [&](Edge Ed) { return Proven.contains(Ed) || ToPoll.count(Ed); };
+    for (Edge Ed : openCycles(F, Planned)) {
       // No natural loop: what is between two passes may be the whole function.
       ToPoll[Ed] = Cost;
       FR.Loops.push_back({where(Ed.first->getTerminator()->getDebugLoc()), true,
                           "not a natural loop"});
     }
-    if (!openCycles(F).empty())
-      E.add("internal", "a cycle has neither a poll nor a bound", F);
 
     bool EntryPoll = G[&F].Recursive || Cost > MaxUnpolled;
     CallCost[&F] = EntryPoll ? 1 : Cost;
@@ -238,6 +245,10 @@ private:
       emit(afterAllocas(F), Cost, entryLocation(F));
     if (EntryPoll || !ToPoll.empty())
       FAM.invalidate(F, PreservedAnalyses::none());
+
+    auto Done = [&](Edge Ed) { return Proven.contains(Ed) || polls(Ed.first); };
+    if (!openCycles(F, Done).empty())
+      E.add("internal", "a cycle has neither a poll nor a proven bound", F);
   }
 
   void edge(Edge Ed, uint64_t Units) {
