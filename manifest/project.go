@@ -128,7 +128,7 @@ func tomlError(err error) error {
 		for i := range strict.Errors {
 			e := &strict.Errors[i]
 			row, col := e.Position()
-			list = append(list, &SyntaxError{File: ProjectFile, Line: row, Column: col, Field: strings.Join(e.Key(), "."), Msg: "unknown key"})
+			list = append(list, &SyntaxError{File: ProjectFile, Line: row, Column: col, Field: strings.Join(e.Key(), "."), Msg: "unknown key" + keyHint(e.Key())})
 		}
 		return errors.Join(list...)
 	}
@@ -139,6 +139,21 @@ func tomlError(err error) error {
 			Msg: tomlType.ReplaceAllString(strings.TrimPrefix(de.Error(), "toml: "), "want a $2 and found a TOML $1")}
 	}
 	return &SyntaxError{File: ProjectFile, Line: 1, Column: 1, Msg: strings.TrimPrefix(err.Error(), "toml: ")}
+}
+
+// keyHint helps with keys that stand in the wrong place.
+func keyHint(key []string) string {
+	if len(key) != 3 || key[0] != "program" {
+		return ""
+	}
+	for _, h := range Hooks() {
+		for _, a := range hookSpecs[h].attach {
+			if a.name == key[2] {
+				return ": write attach = { " + a.name + " = … }"
+			}
+		}
+	}
+	return ""
 }
 
 // project checks and orders what the file has.
