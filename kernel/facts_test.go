@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/cilium/ebpf/btf"
 	"github.com/iupkg/iupkg/manifest"
 )
 
@@ -137,6 +138,40 @@ func TestBTF(t *testing.T) {
 	}
 	if _, err := NewBTF(raw[:len(raw)/2]); err == nil {
 		t.Error("half of a BTF was taken")
+	}
+}
+
+// TestWalkTypes counts the types of this kernel as the library does.
+func TestWalkTypes(t *testing.T) {
+	raw, err := os.ReadFile("/sys/kernel/btf/vmlinux")
+	if err != nil {
+		t.Skip(err)
+	}
+	types, _, err := btfSections(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := walkTypes(types, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := NewBTF(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.spec.TypeByID(btf.TypeID(n)); err != nil {
+		t.Errorf("there is no type %d: %v", n, err)
+	}
+	if _, err := b.spec.TypeByID(btf.TypeID(n + 1)); err == nil {
+		t.Errorf("there is a type %d", n+1)
+	}
+	for _, bad := range [][]byte{nil, raw[:20], raw[:len(raw)/2], make([]byte, 100)} {
+		if _, err := splitFunc(bad, raw, "x"); err == nil {
+			t.Errorf("%d bytes were taken for BTF", len(bad))
+		}
+	}
+	if _, err := walkTypes(types[:len(types)-1], nil); err == nil {
+		t.Error("types that are cut short were taken")
 	}
 }
 

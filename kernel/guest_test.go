@@ -323,10 +323,12 @@ func (g *guest) notTrusted(t *testing.T) {
 }
 
 func (g *guest) load(t *testing.T) {
-	l, err := Load(t.Context(), g.spec(t, "1.0.0"))
+	spec, began := g.spec(t, "1.0.0"), time.Now()
+	l, err := Load(t.Context(), spec)
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Logf("loaded in %v", time.Since(began))
 	g.loaded = l
 	t.Logf("%+v", *l)
 	if x := l.Programs[0].Link; x.Kind != LinkXDP || x.Mode != "native" {

@@ -22,9 +22,9 @@ var stubObjects embed.FS
 const stubSlot = 0x69755f53
 
 // stubFor says which stub serves a hook.
-var stubFor = map[Hook]struct{ file, program string }{
-	HookXDP: {"xdp", "iu_xdp"},
-	HookTC:  {"tc", "iu_tc"},
+var stubFor = map[Hook]struct{ file, program, kfunc string }{
+	HookXDP: {"xdp", "iu_xdp", "iu_xdp_run"},
+	HookTC:  {"tc", "iu_tc", "iu_tc_run"},
 }
 
 func stubSpec(file, program string) (*ebpf.ProgramSpec, error) {
@@ -74,15 +74,16 @@ func loadStub(hook Hook, slot uint32, name string) (*ebpf.Program, error) {
 		return nil, err
 	}
 	spec.Name = bpfName(name)
-	p, err := ebpf.NewProgram(spec)
+	k, err := findKfunc(runtimeModule, stubFor[hook].kfunc)
 	if err != nil {
-		return nil, refusedBPF(fmt.Sprintf("load the %s stub of program %s", hook, name), err)
+		return nil, err
 	}
-	return p, nil
+	defer k.btf.Close()
+	return loadCaller(spec, k)
 }
 
-// refusedBPF tells a refusal of the kernel from a fault of ours: one line for
-// people, the verifier's whole log behind %+v of the wrapped error.
+// refusedBPF tells a refusal of the kernel from a fault of ours. The verifier's
+// whole log is behind %+v of the wrapped error.
 func refusedBPF(op string, err error) error {
 	var errno unix.Errno
 	if errors.As(err, &errno) || errors.Is(err, ebpf.ErrNotSupported) {

@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package kernel
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"unsafe"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+	"github.com/cilium/ebpf/btf"
+	"golang.org/x/sys/unix"
+)
+
+// cilium/ebpf resolves a kfunc by decoding all types of vmlinux, again for
+// every program: seconds on a slow machine, and most of the memory of a load.
+// A stub calls one kfunc of one module, so this file finds the number of that
+// one type by a walk over the raw BTF, and loads the program itself.
+// See https://docs.kernel.org/bpf/btf.html
+
+// kfunc is a function of a module that a BPF program may call.
+type kfunc struct {
+	btf *btf.Handle // of the module
+	id  uint32      // of the function
+}
+
+// findKfunc looks a function up in the BTF of a loaded module.
+func findKfunc(module, name string) (*kfunc, error) {
+	base, err := os.ReadFile("/sys/kernel/btf/vmlinux")
+	if err != nil {
+		return nil, fmt.Errorf("BTF of the kernel: %w", err)
+	}
+	split, err := os.ReadFile(filepath.Join("/sys/kernel/btf", module))
+	if err != nil {
+		return nil, fmt.Errorf("BTF of module %s: %w", module, err)
+	}
+	id, err := splitFunc(base, split, name)
+	if err != nil {
+		return nil, fmt.Errorf("BTF of module %s: %w", module, err)
+	}
+	h, err := btf.FindHandle(func(info *btf.HandleInfo) bool { return info.IsKernel && info.Name == module })
+	if err != nil {
+		return nil, fmt.Errorf("BTF of module %s: %w", module, err)
+	}
+	return &kfunc{h, id}, nil
+}
+
+const (
+	btfHeaderSize = 24
+	btfTypeSize   = 12
+	btfKindFunc   = 12
+)
+
+// btfExtra is the size of what follows a type of each kind: each of its
+// members, and once.
+var btfExtra = [...]struct{ each, once int }{
+	1: {once: 4}, 2: {}, 3: {once: 12}, 4: {each: 12}, 5: {each: 12}, 6: {each: 8}, 7: {}, 8: {}, 9: {}, 10: {}, 11: {},
+	btfKindFunc: {}, 13: {each: 8}, 14: {once: 4}, 15: {each: 12}, 16: {}, 17: {once: 4}, 18: {}, 19: {each: 12},
+}
+
+// btfSections cuts raw BTF into types and strings.
+func btfSections(raw []byte) (types, strs []byte, err error) {
+	if len(raw) < btfHeaderSize || binary.LittleEndian.Uint16(raw) != 0xeb9f {
+		return nil, nil, errors.New("not BTF")
+	}
+	field := func(i int) uint64 { return uint64(binary.LittleEndian.Uint32(raw[i:])) }
+	cut := func(off, size uint64) []byte {
+		off += field(4)
+		if off > uint64(len(raw)) || size > uint64(len(raw))-off {
+			return nil
+		}
+		return raw[off : off+size]
+	}
+	types, strs = cut(field(8), field(12)), cut(field(16), field(20))
+	if types == nil || strs == nil {
+		return nil, nil, errors.New("sections lie beyond the end")
+	}
+	return types, strs, nil
+}
+
+// walkTypes calls visit with kind and name of each type, in the order of their
+// numbers, and returns how many there are.
+func walkTypes(types []byte, visit func(kind int, name uint32)) (int, error) {
+	n := 0
+	for len(types) >= btfTypeSize {
+		info := binary.LittleEndian.Uint32(types[4:])
+		kind, members := int(info>>24&0x1f), int(info&0xffff)
+		if kind == 0 || kind >= len(btfExtra) {
+			return 0, fmt.Errorf("type %d has the unknown kind %d", n+1, kind)
+		}
+		size := btfTypeSize + btfExtra[kind].once + members*btfExtra[kind].each
+		if size > len(types) {
+			break
+		}
+		if visit != nil {
+			visit(kind, binary.LittleEndian.Uint32(types))
+		}
+		types = types[size:]
+		n++
+	}
+	if len(types) != 0 {
+		return 0, fmt.Errorf("type %d is cut short", n+1)
+	}
+	return n, nil
+}
+
+// splitFunc finds the number of a function in split BTF: numbers and string
+// offsets go on where those of the base end.
+func splitFunc(base, split []byte, name string) (uint32, error) {
+	baseTypes, baseStrings, err := btfSections(base)
+	if err != nil {
+		return 0, fmt.Errorf("base: %w", err)
+	}
+	n, err := walkTypes(baseTypes, nil)
+	if err != nil {
+		return 0, fmt.Errorf("base: %w", err)
+	}
+	types, strs, err := btfSections(split)
+	if err != nil {
+		return 0, err
+	}
+	id, found := n, 0
+	_, err = walkTypes(types, func(kind int, off uint32) {
+		id++
+		if kind != btfKindFunc || uint64(off) < uint64(len(baseStrings)) {
+			return
+		}
+		if s, err := cString(strs, off-uint32(len(baseStrings))); err == nil && s == name {
+			found = id
+		}
+	})
+	if err != nil {
+		return 0, err
+	}
+	if found == 0 {
+		return 0, fmt.Errorf("no function %s", name)
+	}
+	return uint32(found), nil
+}
+
+// progLoad is union bpf_attr of BPF_PROG_LOAD up to fd_array (linux/bpf.h).
+type progLoad struct {
+	progType           uint32
+	insnCnt            uint32
+	insns              uint64
+	license            uint64
+	logLevel           uint32
+	logSize            uint32
+	logBuf             uint64
+	kernVersion        uint32
+	progFlags          uint32
+	name               [16]byte
+	ifindex            uint32
+	expectedAttachType uint32
+	btfFD              uint32
+	funcInfoRecSize    uint32
+	funcInfo           uint64
+	funcInfoCnt        uint32
+	lineInfoRecSize    uint32
+	lineInfo           uint64
+	lineInfoCnt        uint32
+	attachBTFID        uint32
+	attachFD           uint32
+	coreReloCnt        uint32
+	fdArray            uint64
+}
+
+// loadCaller loads a program whose only kfunc call becomes a call of k.
+func loadCaller(spec *ebpf.ProgramSpec, k *kfunc) (*ebpf.Program, error) {
+	found := 0
+	for i := range spec.Instructions {
+		if in := &spec.Instructions[i]; in.IsKfuncCall() {
+			in.Constant, in.Offset = int64(k.id), 1 // entry 1 of fd_array; 0 stands for vmlinux
+			found++
+		}
+	}
+	if found != 1 {
+		return nil, fmt.Errorf("program %s calls %d kfuncs", spec.Name, found)
+	}
+	var code bytes.Buffer
+	if err := spec.Instructions.Marshal(&code, binary.LittleEndian); err != nil {
+		return nil, err
+	}
+	insns, license, fds := code.Bytes(), []byte(spec.License+"\x00"), []int32{0, int32(k.btf.FD())}
+	var pin runtime.Pinner
+	defer pin.Unpin()
+	attr := &progLoad{
+		progType: uint32(spec.Type), insnCnt: uint32(len(insns) / asm.InstructionSize), insns: address(&pin, insns),
+		license: address(&pin, license), expectedAttachType: uint32(spec.AttachType), fdArray: address(&pin, fds),
+	}
+	copy(attr.name[:15], spec.Name)
+	fd, errno := bpfProgLoad(attr)
+	if errno != 0 {
+		log := make([]byte, 64<<10)
+		attr.logLevel, attr.logSize, attr.logBuf = 1, uint32(len(log)), address(&pin, log)
+		if fd2, errno2 := bpfProgLoad(attr); errno2 == 0 {
+			unix.Close(fd2)
+		}
+		return nil, refused("load program "+spec.Name, verdict(goString(log)), errno)
+	}
+	runtime.KeepAlive(k.btf)
+	return ebpf.NewProgramFromFD(fd)
+}
+
+func bpfProgLoad(attr *progLoad) (int, unix.Errno) {
+	for {
+		fd, _, errno := unix.Syscall(unix.SYS_BPF, unix.BPF_PROG_LOAD, uintptr(unsafe.Pointer(attr)), unsafe.Sizeof(*attr))
+		if errno != unix.EAGAIN && errno != unix.EINTR {
+			return int(fd), errno
+		}
+	}
+}
+
+// verdict is the line of the verifier's log that says why: the last before its
+// statistics.
+func verdict(log string) string {
+	why := ""
+	for line := range strings.Lines(log) {
+		line = strings.TrimSpace(line)
+		if line != "" && !strings.HasPrefix(line, "processed ") {
+			why = line
+		}
+	}
+	return why
+}
