@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/iupkg/iupkg/manifest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"oras.land/oras-go/v2/registry"
+	"oras.land/oras-go/v2/registry/remote"
+	"oras.land/oras-go/v2/registry/remote/auth"
+	"oras.land/oras-go/v2/registry/remote/credentials"
+)
+
+// Options tune a Client. The zero value is right.
+type Options struct {
+	// UserAgent is sent with each request; "iupkg" if empty.
+	UserAgent string
+	// Anonymous leaves docker's and podman's credentials alone.
+	Anonymous bool
+
+	timing *timing // tests wait less
+}
+
+// Client talks to one registry. It is safe for concurrent use.
+type Client struct {
+	host, prefix string
+	plain        bool
+	auth         *auth.Client
+	settle       time.Duration
+}
+
+// A RefError is about a registry reference that does not parse.
+type RefError struct {
+	Ref, Reason string
+}
+
+func (e *RefError) Error() string { return fmt.Sprintf("registry %q: %s", e.Ref, e.Reason) }
+
+// Open prepares a client. It does not connect.
+func Open(ref string, o Options) (*Client, error) {
+	c := &Client{settle: 300 * time.Millisecond}
+	rest := ref
+	if scheme, after, ok := strings.Cut(ref, "://"); ok {
+		switch scheme {
+		case "http":
+			c.plain = true
+		case "https":
+		default:
+			return nil, &RefError{ref, fmt.Sprintf("scheme %q is neither http nor https", scheme)}
+		}
+		rest = after
+	}
+	c.host, c.prefix, _ = strings.Cut(strings.TrimSuffix(rest, "/"), "/")
+	if _, err := registry.ParseReference(c.host + "/" + c.repository("index")); err != nil {
+		return nil, &RefError{ref, "want HOST[:PORT]/PREFIX, lower case, or http:// and the same"}
+	}
+	t := defaultTiming
+	if o.timing != nil {
+		t = *o.timing
+	}
+	if o.UserAgent == "" {
+		o.UserAgent = "iupkg"
+	}
+	c.auth = &auth.Client{
+		Client: &http.Client{Transport: newTransport(t), CheckRedirect: checkRedirect},
+		Header: http.Header{"User-Agent": {o.UserAgent}},
+		Cache:  auth.NewCache(),
+	}
+	// Credentials do not go over the wire in the clear.
+	if !o.Anonymous && (!c.plain || loopback(c.host)) {
+		store, err := credentials.NewStoreFromDocker(credentials.StoreOptions{})
+		if err != nil {
+			return nil, fmt.Errorf("read docker's credentials: %w", err)
+		}
+		c.auth.Credential = credentials.Credential(store)
+	}
+	return c, nil
+}
+
+func loopback(host string) bool {
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	}
+	ip := net.ParseIP(strings.Trim(host, "[]"))
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// String is the reference that Open was given, with its scheme.
+func (c *Client) String() string {
+	scheme := "https://"
+	if c.plain {
+		scheme = "http://"
+	}
+	return strings.TrimSuffix(scheme+c.host+"/"+c.prefix, "/")
+}
+
+func (c *Client) repository(path string) string {
+	if c.prefix == "" {
+		return path
+	}
+	return c.prefix + "/" + path
+}
+
+// open makes a handle of one repository.
+func (c *Client) open(path string) (*remote.Repository, error) {
+	r, err := remote.NewRepository(c.host + "/" + c.repository(path))
+	if err != nil {
+		return nil, &RefError{c.host + "/" + c.repository(path), err.Error()}
+	}
+	r.PlainHTTP = c.plain
+	r.Client = c.auth
+	r.ManifestMediaTypes = []string{ocispec.MediaTypeImageManifest, ocispec.MediaTypeImageIndex}
+	r.MaxMetadataBytes = MaxManifest
+	r.TagListMaxPages = 100
+	r.ReferrerListMaxPages = 100
+	// The fall-back for referrers would delete the list it has replaced, which
+	// registries commonly forbid, the embedded one among them.
+	r.SkipReferrersGC = true
+	return r, nil
+}
+
+// openPackage is open for a package; its name becomes part of a URL.
+func (c *Client) openPackage(name string) (*remote.Repository, error) {
+	if err := manifest.CheckName(name); err != nil {
+		return nil, err
+	}
+	return c.open("packages/" + name)
+}
+
+// Resolve is the digest of a version.
+func (c *Client) Resolve(ctx context.Context, name, version string) (string, error) {
+	r, err := c.openPackage(name)
+	if err != nil {
+		return "", err
+	}
+	raw, err := fetchManifest(ctx, r, version)
+	if err != nil {
+		return "", err
+	}
+	return digestOf(raw), nil
+}
+
+// Tags is every tag of a package, as the registry orders them.
+func (c *Client) Tags(ctx context.Context, name string) ([]string, error) {
+	r, err := c.openPackage(name)
+	if err != nil {
+		return nil, err
+	}
+	var tags []string
+	err = r.Tags(ctx, "", func(page []string) error {
+		if tags = append(tags, page...); len(tags) > maxTags {
+			return errors.New("too many tags")
+		}
+		return nil
+	})
+	return tags, fail("list tags of", r.Reference.String(), "", err)
+}
+
+const maxTags = 100_000

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package registry keeps packages in OCI registries: the client, the layout of
+// what is stored there, and an embedded registry.
+//
+// # Names
+//
+// A registry is HOST[:PORT]/PREFIX, spoken to by HTTPS, or
+// http://HOST[:PORT]/PREFIX, the only way to get plain HTTP. In it a package is
+// the repository PREFIX/packages/NAME, a version the tag VERSION in that
+// repository. The index of packages is the repository PREFIX/index.
+//
+// # Artifact
+//
+// A version is an OCI 1.1 image manifest
+// (https://github.com/opencontainers/image-spec/blob/v1.1.1/manifest.md), at most
+// [MaxManifest] bytes of JSON without white space, fields in this order:
+//
+//	schemaVersion  2
+//	mediaType      application/vnd.oci.image.manifest.v1+json
+//	artifactType   application/vnd.iupkg.extension.v1
+//	config         application/vnd.iupkg.manifest.v1+json: the extension's manifest,
+//	               package manifest's JSON, at most 1 MiB
+//	layers         in this order, the first two always there, no others, no kind twice:
+//	                 application/vnd.iupkg.object.v1+elf              NAME.o      1 B to 4 MiB
+//	                 application/vnd.iupkg.kernel-signature.v1+pkcs7  NAME.o.p7s  1 B to 64 KiB
+//	                 application/vnd.iupkg.debug.v1+elf               NAME.debug  1 B to 64 MiB
+//	                 text/markdown                                    README.md   1 B to 1 MiB
+//	                 text/plain                                       LICENSE     1 B to 1 MiB
+//	annotations    org.opencontainers.image.title NAME,
+//	               org.opencontainers.image.version VERSION
+//
+// Each layer has the annotation org.opencontainers.image.title with the file name
+// given above, for tools; this package never makes a path of it. There are no
+// times anywhere: the same bytes in give the same digest.
+//
+// Digests are SHA-256 only. A reader refuses another artifactType or media type,
+// layers missing, repeated, unknown or beyond their size, descriptors with urls or
+// data, a subject, and a config whose name, version, object digest or object size
+// are not those of the artifact it stands in. Annotations are not looked at.
+//
+// # Referrers
+//
+// What is said about an artifact is attached to it as a referrer: an OCI image
+// manifest with the artifact as subject, an artifactType, the empty config
+// (application/vnd.oci.empty.v1+json, "{}") and exactly one layer, the payload, at
+// most [MaxReferrer] bytes. The publisher's signature has artifactType and layer
+// media type application/vnd.dev.sigstore.bundle.v0.3+json. Referrers are found by
+// the referrers API, or where a registry has none by the tag schema
+// (https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#referrers-tag-schema).
+// At most [MaxReferrers] are looked at.
+//
+// # Index
+//
+// See [IndexStore].
+//
+// # Hostile registries
+//
+// Nothing a registry says is believed. Sizes are checked in descriptors before a
+// byte is asked for, reading stops one byte after the size, and every byte is
+// hashed on its way to the [Store], which hashes it again. Connecting takes at
+// most 10 s, 15 s without a byte end a transfer, and a whole transfer has 60 s and
+// 1 s more for each 32 KiB. Requests are repeated up to three times, after 0.2,
+// 0.4 and 0.8 s, when the registry refuses the connection, drops it, or answers
+// 429 or 5xx. Redirects from HTTPS to HTTP are not followed. All failures are
+// [*Error].
+package registry

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package registry
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"oras.land/oras-go/v2/registry/remote"
+)
+
+// Referrer is something said about an artifact.
+type Referrer struct {
+	Digest       string // of the referrer's own manifest
+	ArtifactType string
+	MediaType    string // of Payload
+	Payload      []byte
+	// Err says why there is no payload: anyone may attach what he likes, so one
+	// that cannot be read is not a failure of the whole.
+	Err error
+}
+
+// Referrers reads what is attached to an artifact, of one artifact type, in the
+// registry's order. It fails only if the list cannot be read, or if no referrer
+// at all could be read and the network was why.
+func (c *Client) Referrers(ctx context.Context, name, subject, artifactType string) ([]Referrer, error) {
+	if err := checkDigest(subject); err != nil {
+		return nil, err
+	}
+	r, err := c.openPackage(name)
+	if err != nil {
+		return nil, err
+	}
+	list, err := c.listReferrers(ctx, r, subject, artifactType)
+	if err != nil {
+		return nil, err
+	}
+	var found []Referrer
+	var network error
+	readable := false
+	for _, d := range list {
+		ref := Referrer{Digest: d.Digest.String(), ArtifactType: artifactType}
+		ref.MediaType, ref.Payload, ref.Err = readReferrer(ctx, r, d, subject, artifactType)
+		if ref.Err == nil {
+			readable = true
+		} else if ctx.Err() != nil {
+			return nil, ctx.Err()
+		} else if e := (*Error)(nil); errors.As(ref.Err, &e) && e.Temporary() {
+			network = ref.Err
+		}
+		found = append(found, ref)
+	}
+	if network != nil && !readable {
+		return nil, network
+	}
+	return found, nil
+}
+
+// listReferrers is the descriptors of an artifact's referrers, each once.
+func (c *Client) listReferrers(ctx context.Context, r *remote.Repository, subject, artifactType string) ([]ocispec.Descriptor, error) {
+	var list []ocispec.Descriptor
+	seen := map[digest.Digest]bool{}
+	full := errors.New("enough")
+	desc := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: digest.Digest(subject)}
+	err := r.Referrers(ctx, desc, artifactType, func(page []ocispec.Descriptor) error {
+		for _, d := range page {
+			if seen[d.Digest] {
+				continue
+			}
+			if len(list) == MaxReferrers {
+				return full
+			}
+			seen[d.Digest] = true
+			list = append(list, d)
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, full) {
+		err = fail("list referrers of", r.Reference.String()+"@"+subject, "", err)
+		if KindOf(err) == NotFound {
+			return nil, nil
+		}
+		return nil, err
+	}
+	return list, nil
+}
+
+func readReferrer(ctx context.Context, r *remote.Repository, d ocispec.Descriptor, subject, artifactType string) (string, []byte, error) {
+	if err := checkDescriptor(d, MaxManifest); err != nil {
+		return "", nil, err
+	}
+	raw, err := fetchManifest(ctx, r, d.Digest.String())
+	if err != nil {
+		return "", nil, err
+	}
+	layer, err := parseReferrer(raw, subject, artifactType)
+	if err != nil {
+		return "", nil, failf(Malformed, "read referrer", r.Reference.String()+"@"+d.Digest.String(), "", "%w", err)
+	}
+	payload, err := readBlob(ctx, r, "referrer", *layer)
+	return layer.MediaType, payload, err
+}
+
+// parseReferrer reads a referrer's manifest and returns its one layer.
+func parseReferrer(raw []byte, subject, artifactType string) (*ocispec.Descriptor, error) {
+	var m ocispec.Manifest
+	if err := json.Unmarshal(raw, &m); err != nil {
+		return nil, fmt.Errorf("malformed manifest: %w", err)
+	}
+	switch {
+	case m.MediaType != ocispec.MediaTypeImageManifest:
+		return nil, fmt.Errorf("media type is %.100q, not %q", m.MediaType, ocispec.MediaTypeImageManifest)
+	case m.ArtifactType != artifactType:
+		return nil, fmt.Errorf("artifact type is %.100q, not %q", m.ArtifactType, artifactType)
+	case m.Subject == nil || m.Subject.Digest.String() != subject:
+		return nil, errors.New("it is of another artifact")
+	case len(m.Layers) != 1:
+		return nil, fmt.Errorf("it has %d layers, not one", len(m.Layers))
+	}
+	if err := checkDescriptor(m.Layers[0], MaxReferrer); err != nil {
+		return nil, err
+	}
+	return &m.Layers[0], nil
+}
