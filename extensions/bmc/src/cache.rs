@@ -104,7 +104,7 @@ pub fn fill(hash: u32, asker: u64, text: &[u8]) -> bool {
 }
 
 /// Forgets the place of a key.
-pub fn forget(hash: u32) {
+pub fn invalidate(hash: u32) {
     if let Some(mut place) = CACHE.lock(place(hash)) {
         place.born = 0;
         place.asker = 0;
@@ -112,6 +112,6 @@ pub fn forget(hash: u32) {
 }
 
 /// Forgets everything, by time: what was asked for before now counts no more.
-pub fn forget_all(now: u64) {
+pub fn invalidate_all(now: u64) {
     let _ = FORGOTTEN.set(0, now);
 }

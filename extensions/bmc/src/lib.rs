@@ -69,7 +69,7 @@ fn rx(mut ctx: XdpContext) -> XdpAction {
             XdpAction::Pass
         }
         Packet::Opaque => {
-            forget_all();
+            invalidate_all();
             XdpAction::Pass
         }
         _ => XdpAction::Pass,
@@ -82,7 +82,7 @@ fn answer(frame: &[u8], payload: &[u8], reply: &mut [u8]) -> Option<usize> {
     let Some((request, message)) = proto::single_datagram(payload) else {
         // memcached refuses requests of several datagrams, but it is not for us
         // to rely on that.
-        forget_all();
+        invalidate_all();
         return None;
     };
     let Some(keys) = proto::parse_get(message) else {
@@ -141,15 +141,15 @@ fn send(ctx: &mut XdpContext, reply: &[u8]) -> XdpAction {
 fn watch(stream: &[u8]) {
     proto::changes(stream, |change| match change {
         Change::Key(key) => {
-            cache::forget(cache::hash(key));
+            cache::invalidate(cache::hash(key));
             count(Count::Changes);
         }
-        Change::All => forget_all(),
+        Change::All => invalidate_all(),
     });
 }
 
-fn forget_all() {
-    cache::forget_all(time::ktime_ns());
+fn invalidate_all() {
+    cache::invalidate_all(time::ktime_ns());
     count(Count::Flushes);
 }
 
