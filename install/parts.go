@@ -72,13 +72,16 @@ func (Live) Status() ([]kernel.Status, error) { return kernel.List() }
 
 // Env is what a transaction works with.
 type Env struct {
-	Source Source // nil: what the store has must do
+	Source Source // asked for what the store lacks; nil: it must not lack anything
 	Policy Policy
 	Kernel Kernel
 	// Release is the running kernel's, for the record.
 	Release string
 	// Check says what keeps requirements from being met on the running kernel.
 	Check func(manifest.Requirements) []manifest.Finding
+	// StageOnly ends a transaction when all is fetched and verified: it changes
+	// nothing but the blobs in the store.
+	StageOnly bool
 	// Report is told of each step when it is done; may be nil.
 	Report func(Event)
 }

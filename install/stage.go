@@ -6,10 +6,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/iupkg/iupkg/kernel"
 	"github.com/iupkg/iupkg/manifest"
@@ -58,39 +58,31 @@ type staged struct {
 
 // stage fetches and verifies one package. A blob that turns out to be corrupt
 // in the store has been moved away and is fetched again, once.
-func stage(ctx context.Context, store *Store, env *Env, item *Item) (*staged, error) {
+func (t *transaction) stageOne(ctx context.Context, store *Store, item *Item) (*staged, error) {
 	for again := false; ; again = true {
-		s, err := stageOnce(ctx, store, env, item)
+		s, err := t.stageOnce(ctx, store, item)
 		var corrupt *CorruptBlob
-		if again || !errors.As(err, &corrupt) || corrupt.Quarantine == "" || env.Source == nil {
+		if again || !errors.As(err, &corrupt) || corrupt.Quarantine == "" || t.env.Source == nil {
 			return s, err
 		}
-		env.report(Event{Kind: EventNotice, Name: item.Name, Version: item.Version, Text: corrupt.Error() + "; fetched again"})
+		t.env.report(Event{Kind: EventNotice, Name: item.Name, Version: item.Version, Text: corrupt.Error() + "; fetched again"})
 	}
 }
 
-func stageOnce(ctx context.Context, store *Store, env *Env, item *Item) (*staged, error) {
-	if env.Source == nil {
-		return nil, fmt.Errorf("%s %s is not in the store: %w", item.Name, item.Version, fs.ErrNotExist)
-	}
-	// A store of its own, so that blobs are counted and known to the outer one's
-	// onPut both.
-	var blobs int
-	var bytes int64
-	counting := &Store{dir: store.dir, onPut: func(d string) {
-		if store.onPut != nil {
-			store.onPut(d)
-		}
-		blobs++
-		if n, err := store.Size(d); err == nil {
-			bytes += n
-		}
-	}}
-	f, err := env.Source.Fetch(ctx, item.Name, item.Digest, counting)
+// ErrNotStored means that the store lacks a package and there is no Source.
+var ErrNotStored = errors.New("it is not in the store")
+
+func (t *transaction) stageOnce(ctx context.Context, store *Store, item *Item) (*staged, error) {
+	env := t.env
+	f, err := t.root.stored(item.Digest)
 	if err != nil {
+		return nil, err
+	}
+	if f != nil {
+		env.report(Event{Kind: EventFetched, Name: item.Name, Version: item.Version})
+	} else if f, err = fetch(ctx, store, env, item); err != nil {
 		return nil, fmt.Errorf("fetch %s %s: %w", item.Name, item.Version, err)
 	}
-	env.report(Event{Kind: EventFetched, Name: item.Name, Version: item.Version, Blobs: blobs, Bytes: bytes})
 	all := append(slices.Clone(f.Blobs), f.Bundles...)
 	slices.Sort(all)
 	pkg := Package{
@@ -104,6 +96,53 @@ func stageOnce(ctx context.Context, store *Store, env *Env, item *Item) (*staged
 	}
 	env.report(Event{Kind: EventVerified, Name: item.Name, Version: item.Version, Verdict: verdict})
 	return s, nil
+}
+
+// stored finds an artifact that some generation had and that is still whole in
+// the store; nil if there is none. What was deleted in the registry, or a
+// registry that is down, do not keep it from being installed again.
+func (r *Root) stored(digest string) (*Fetched, error) {
+	all, err := r.History()
+	if err != nil {
+		return nil, err
+	}
+	for _, g := range slices.Backward(all) {
+		for _, p := range g.Packages {
+			if p.Digest != digest || slices.ContainsFunc(p.Blobs, func(d string) bool { return !r.Store.Has(d) }) {
+				continue
+			}
+			return &Fetched{Manifest: p.Manifest, Object: p.Object, KernelSig: p.KernelSig, Debug: p.Debug, Bundles: p.Bundles, Blobs: p.Blobs}, nil
+		}
+	}
+	return nil, nil
+}
+
+func fetch(ctx context.Context, store *Store, env *Env, item *Item) (*Fetched, error) {
+	if env.Source == nil {
+		return nil, ErrNotStored
+	}
+	// A store of its own, so that blobs are counted and known to the outer one's
+	// onPut both.
+	var blobs int
+	var bytes int64
+	var mu sync.Mutex // a source may fetch several at once
+	counting := &Store{dir: store.dir, onPut: func(d string) {
+		mu.Lock()
+		defer mu.Unlock()
+		if store.onPut != nil {
+			store.onPut(d)
+		}
+		blobs++
+		if n, err := store.Size(d); err == nil {
+			bytes += n
+		}
+	}}
+	f, err := env.Source.Fetch(ctx, item.Name, item.Digest, counting)
+	if err != nil {
+		return nil, err
+	}
+	env.report(Event{Kind: EventFetched, Name: item.Name, Version: item.Version, Blobs: blobs, Bytes: bytes})
+	return f, nil
 }
 
 // verify reads a package from the store, every byte of it, and checks all that

@@ -148,6 +148,15 @@ func (s *Store) Put(digest string, r io.Reader) (err error) {
 	return nil
 }
 
+// Add is Put for bytes at hand; it returns their digest.
+func (s *Store) Add(data []byte) (string, error) {
+	d := Digest(data)
+	if s.Has(d) {
+		return d, nil
+	}
+	return d, s.Put(d, bytes.NewReader(data))
+}
+
 // delete removes a blob.
 func (s *Store) delete(digest string) error {
 	path, err := s.path(digest)

@@ -41,6 +41,9 @@ func (l *Lock) Apply(ctx context.Context, plan *Plan, env *Env) (_ *Generation, 
 	if err := t.stage(ctx); err != nil {
 		return nil, err
 	}
+	if env.StageOnly {
+		return base, nil
+	}
 	if err := t.change(ctx); err != nil {
 		return nil, err
 	}
@@ -85,7 +88,7 @@ func (t *transaction) stage(ctx context.Context) error {
 		if c.Op == OpKeep || c.Op == OpRemove {
 			continue
 		}
-		s, err := stage(ctx, store, t.env, c.New)
+		s, err := t.stageOne(ctx, store, c.New)
 		if err != nil {
 			return err
 		}

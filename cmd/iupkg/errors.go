@@ -5,8 +5,14 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 
 	"github.com/iupkg/iupkg/install"
+	"github.com/iupkg/iupkg/kernel"
+	"github.com/iupkg/iupkg/registry"
+	"github.com/iupkg/iupkg/resolve"
+	"github.com/iupkg/iupkg/signing"
 )
 
 // Exit codes; docs and scripts rely on them.
@@ -44,6 +50,10 @@ func withHint(err error, format string, args ...any) error {
 // returned it knew better, their hint.
 func explain(err error) (code int, hint string) {
 	code, hint = classify(err)
+	var advice interface{ Hint() string }
+	if errors.As(err, &advice) {
+		hint = advice.Hint()
+	}
 	var h hintedError
 	if errors.As(err, &h) {
 		hint = h.hint
@@ -52,12 +62,46 @@ func explain(err error) (code int, hint string) {
 }
 
 func classify(err error) (code int, hint string) {
-	var usage usageError
 	switch {
-	case errors.As(err, &usage):
+	case isA[usageError](err), isA[*install.BadParams](err), isA[*kernel.ParamError](err), isA[*registry.RefError](err):
 		return exitUsage, ""
 	case errors.Is(err, install.ErrBusy):
 		return exitBusy, "wait until it is done, then try again"
+	case isA[*resolve.Unsatisfiable](err), isA[*install.Unfit](err):
+		return exitNoVersion, ""
+	case isA[*signing.Untrusted](err), isA[*signing.SignatureError](err), isA[*install.Mismatch](err):
+		return exitTrust, "iupkg trust list says whom this machine trusts; trust a publisher with iupkg trust add FILE"
+	case isA[*install.CorruptBlob](err):
+		return exitTrust, "what was moved away is fetched again when a registry is at hand"
+	case errors.Is(err, install.ErrNotStored):
+		return exitNetwork, "leave out --offline, or give --registry"
+	case errors.Is(err, kernel.ErrNoRuntime):
+		return exitKernel, "run iupkg setup as root"
+	case errors.Is(err, kernel.ErrNotTrustedByKernel):
+		return exitTrust, "iupkg setup gives the kernel the certificates of this machine's policy"
+	case errors.Is(err, kernel.ErrRefused), errors.Is(err, kernel.ErrLoaded), isA[noRuntimeError](err):
+		return exitKernel, "iupkg doctor says what this machine lacks; dmesg may say more"
+	}
+	switch registry.KindOf(err) {
+	case 0:
+	case registry.Network, registry.Server:
+		return exitNetwork, "is the registry up, and reachable from here?"
+	case registry.Denied:
+		return exitNetwork, "log in with docker login or podman login"
+	default: // it answers, with something else than should be there
+		return exitNetwork, ""
+	}
+	var drift *driftError
+	if errors.As(err, &drift) && !drift.trusted {
+		return exitTrust, ""
+	}
+	if errors.Is(err, fs.ErrPermission) && os.Geteuid() != 0 {
+		return exitFailure, "run it as root"
 	}
 	return exitFailure, ""
+}
+
+func isA[E error](err error) bool {
+	var e E
+	return errors.As(err, &e)
 }

@@ -97,6 +97,14 @@ func (u *ui) clear() {
 	}
 }
 
+// Write passes on what a tool says, off the progress line.
+func (u *ui) Write(p []byte) (int, error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.clear()
+	return u.err.Write(p)
+}
+
 // clearProgress makes way for what others write.
 func (u *ui) clearProgress() {
 	u.mu.Lock()
@@ -173,6 +181,12 @@ func (u *ui) document(v any) error {
 	enc.SetEscapeHTML(false)
 	enc.SetIndent("", "  ")
 	return enc.Encode(v)
+}
+
+// documentLine is document without white space, for who reads it by the line.
+func (u *ui) documentLine(v any) error {
+	u.printed = true
+	return json.NewEncoder(u.out).Encode(v)
 }
 
 // answer prints what was asked for: v as JSON, or what text writes.

@@ -7,13 +7,19 @@ import "github.com/spf13/cobra"
 // verbs lists every command, in the order in which help shows its group.
 func (a *app) verbs() []*cobra.Command {
 	return []*cobra.Command{
+		a.removeCommand(),
 		a.listCommand(),
+		a.statusCommand(),
+		a.verifyCommand(),
 		a.historyCommand(),
+		a.rollbackCommand(),
 		a.setupCommand(),
 		a.kernelCommand(),
 		a.gcCommand(),
 		a.keyCommand(),
 		a.trustCommand(),
+		a.buildCommand(),
+		a.registryCommand(),
 		a.vmCommand(),
 		a.versionCommand(),
 	}
