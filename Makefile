@@ -25,7 +25,7 @@ export PATH := $(CACHE)/go/current/bin:$(PATH)
 export GOFLAGS := $(filter-out -buildvcs%,$(GOFLAGS)) -buildvcs=false
 # rustup's proxies would otherwise come first on some machines; the compiler must be the one of the plugin's LLVM.
 export RUSTC := /usr/bin/rustc
-CARGO := /usr/bin/cargo
+export RUSTDOC := /usr/bin/rustdoc
 
 KERNELS ?= 6.12 6.1
 FUZZTIME ?= 30s
