@@ -49,6 +49,7 @@ func TestGuest(t *testing.T) {
 		{"generic", g.generic},
 		{"roll back", g.rollBack},
 		{"left behind", g.leftBehind},
+		{"built", g.built},
 		{"remove runtime", g.removeRuntime},
 	} {
 		if !t.Run(step.name, step.run) {
@@ -579,6 +580,48 @@ func (g *guest) leftBehind(t *testing.T) {
 	}
 	if slices.ContainsFunc(readState(t), func(s string) bool { return strings.HasPrefix(s, "extension") || strings.HasPrefix(s, "module") }) {
 		t.Errorf("left: %v", readState(t))
+	}
+}
+
+// built loads what the toolchain has built on the host, if anything.
+func (g *guest) built(t *testing.T) {
+	files, err := filepath.Glob(filepath.Join(g.dir, "built-*.o"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := readState(t)
+	for _, file := range files {
+		base := strings.TrimSuffix(filepath.Base(file), ".o")
+		m, err := manifest.Parse(g.file(t, base+".json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		spec := LoadSpec{Manifest: m, Object: g.file(t, base+".o"), Signature: g.file(t, base+".p7s"), Runtime: g.file(t, "iu.ko"), Params: map[string]string{}}
+		for _, p := range m.Params {
+			if p.Type == manifest.ParamString {
+				spec.Params[p.Name] = "iut1"
+			}
+		}
+		l, err := Load(t.Context(), spec)
+		if err != nil {
+			t.Errorf("%s: %v", m.Name, err)
+			continue
+		}
+		g.send(t, 100, 10)
+		s, err := StatusOf(m.Name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range s.Programs {
+			t.Logf("%s/%s at %s: %d runs, faults %v", m.Name, p.Name, p.Hook, p.Runs, p.Faults)
+			if p.Hook == manifest.HookXDP && p.Runs != 10 || len(p.Faults) > 0 {
+				t.Errorf("%s/%s: want 10 runs", m.Name, p.Name)
+			}
+		}
+		if err := Unload(t.Context(), l); err != nil {
+			t.Fatal(err)
+		}
+		same(t, before)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/iupkg/iupkg/kernel"
 	"github.com/iupkg/iupkg/kernel/vm"
 	"github.com/iupkg/iupkg/kernel/vm/vmtest"
+	"github.com/iupkg/iupkg/manifest"
 	"github.com/iupkg/iupkg/signing"
 )
 
@@ -78,6 +79,32 @@ func signedObjects(t *testing.T) map[string][]byte {
 			t.Fatal(err)
 		}
 		out["ext-"+version+".o"], out["ext-"+version+".p7s"] = b, sig
+	}
+	// What the toolchain has built, if it has.
+	for _, pattern := range []string{"../extensions/*/target/iupkg/manifest.json", "../runtime-crate/samples/*/target/iupkg/manifest.json"} {
+		found, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range found {
+			b, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			m, err := manifest.Parse(b)
+			if err != nil {
+				t.Fatalf("%s: %v", file, err)
+			}
+			object, err := os.ReadFile(filepath.Join(filepath.Dir(file), m.Name+".o"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			sig, err := keys.SignObject(object)
+			if err != nil {
+				t.Fatal(err)
+			}
+			out["built-"+m.Name+".json"], out["built-"+m.Name+".o"], out["built-"+m.Name+".p7s"] = b, object, sig
+		}
 	}
 	return out
 }
