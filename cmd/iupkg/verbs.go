@@ -14,6 +14,7 @@ func (a *app) verbs() []*cobra.Command {
 		a.historyCommand(),
 		a.rollbackCommand(),
 		a.setupCommand(),
+		a.doctorCommand(),
 		a.kernelCommand(),
 		a.gcCommand(),
 		a.keyCommand(),
