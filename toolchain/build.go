@@ -41,9 +41,12 @@ type builder struct {
 	libDir   string
 	cacheDir string
 	tools    *tools
-	sysroot  string
 	project  *manifest.Project
-	crate    *crate
+
+	// Known as the build goes on.
+	sysroot   string
+	targetDir string // cargo's
+	crate     *crate
 }
 
 // OutputDir is where Build leaves its results, in a project's folder.
@@ -57,6 +60,9 @@ func Build(ctx context.Context, opts Options) (*Result, error) {
 		return nil, err
 	}
 	if b.sysroot, err = b.tools.sysroot(ctx, b.cacheDir); err != nil {
+		return nil, err
+	}
+	if err := b.makeTargetDir(); err != nil {
 		return nil, err
 	}
 	if b.crate, err = b.vet(ctx); err != nil {
@@ -231,7 +237,7 @@ func (b *builder) write(out, work string, object, report []byte) (*Result, error
 		path string
 		data []byte
 	}{{r.ObjectPath, object}, {r.DebugPath, debug}, {r.ReportPath, report}, {r.ManifestPath, text}} {
-		if err := writeFile(f.path, f.data); err != nil {
+		if err := writeFile(f.path, f.data, 0o644); err != nil {
 			return nil, err
 		}
 	}

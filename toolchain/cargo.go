@@ -5,6 +5,7 @@ package toolchain
 import (
 	"bytes"
 	"context"
+	_ "embed"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -29,24 +30,39 @@ func (b *builder) cargo(ctx context.Context, log io.Writer, args ...string) ([]b
 	c := command{
 		path: b.tools.cargo,
 		args: args,
-		dir:  b.sysroot,
+		dir:  b.targetDir,
 		log:  log,
 		env: slices.Concat(profile, []string{
 			"RUSTC=" + b.tools.rustc,
-			"RUSTC_WRAPPER=" + filepath.Join(b.sysroot, wrapperName),
+			"RUSTC_WRAPPER=" + filepath.Join(b.targetDir, wrapperName),
 			"RUSTC_WORKSPACE_WRAPPER=",
 			"RUSTC_BOOTSTRAP=1",
-			"CARGO_TARGET_DIR=" + b.targetDir(),
+			"CARGO_TARGET_DIR=" + b.targetDir,
 			"CARGO_ENCODED_RUSTFLAGS=" + strings.Join(rustflags, "\x1f"),
 		}),
 	}
 	return c.run(ctx)
 }
 
-// targetDir is cargo's: one for all projects, so that what they share is built
-// once.
-func (b *builder) targetDir() string {
-	return filepath.Join(b.cacheDir, "cargo-"+strings.TrimPrefix(filepath.Base(b.sysroot), "sysroot-"))
+//go:embed rustc-wrapper.sh
+var rustcWrapper string
+
+// wrapperName is the file in cargo's folder that it runs as rustc.
+const wrapperName = "rustc-wrapper"
+
+// makeTargetDir makes cargo's folder: one for all projects, so that what they
+// share is built once.
+func (b *builder) makeTargetDir() error {
+	key := hashOf(b.sysroot, rustcWrapper)[:16]
+	b.targetDir = filepath.Join(b.cacheDir, "cargo-"+key)
+	wrapper := filepath.Join(b.targetDir, wrapperName)
+	if _, err := os.Stat(wrapper); err == nil {
+		return nil
+	}
+	if err := os.MkdirAll(b.targetDir, 0o755); err != nil {
+		return err
+	}
+	return writeFile(wrapper, []byte(rustcWrapper), 0o755)
 }
 
 func (b *builder) deps() []dependency {
@@ -59,11 +75,8 @@ func (b *builder) deps() []dependency {
 // compile makes the archive of bitcode, copies it to path, and returns the
 // source files that went into it.
 func (b *builder) compile(ctx context.Context, path string) (sources []string, err error) {
-	if err := os.MkdirAll(b.targetDir(), 0o755); err != nil {
-		return nil, err
-	}
 	// cargo's own lock ends with it, before the archive is copied.
-	unlock, err := lockFile(ctx, b.targetDir()+".lock")
+	unlock, err := lockFile(ctx, b.targetDir+".lock")
 	if err != nil {
 		return nil, err
 	}

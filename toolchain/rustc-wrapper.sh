@@ -23,4 +23,6 @@ while [ "$left" -gt 0 ]; do
 	set -- "$@" "$arg"
 	left=$((left - 1))
 done
+# cargo compiles iu with relative paths, which an extension has as well.
+[ "$crate" != iu ] || set -- "$@" --remap-path-prefix=src=iu/src
 exec "$rustc" "$@"

@@ -14,15 +14,9 @@ import (
 //go:embed compiler_builtins.rs
 var compilerBuiltins string
 
-//go:embed rustc-wrapper.sh
-var rustcWrapper string
-
 // sysrootVersion is raised when what Sysroot does changes otherwise than in flags
 // and embedded files.
 const sysrootVersion = "1"
-
-// wrapperName is the file in the sysroot that cargo runs as rustc.
-const wrapperName = "rustc-wrapper"
 
 // Sysroot returns the folder of core for the kernel target, building it first if
 // the cache has none for this compiler and these flags. That takes about half a
@@ -36,7 +30,7 @@ func Sysroot(ctx context.Context, cacheDir string) (string, error) {
 }
 
 func (t *tools) sysroot(ctx context.Context, cacheDir string) (string, error) {
-	parts := append([]string{sysrootVersion, t.rustcVersion, t.rustSource, compilerBuiltins, rustcWrapper}, codegenFlags...)
+	parts := append([]string{sysrootVersion, t.rustcVersion, t.rustSource, compilerBuiltins}, codegenFlags...)
 	dir := filepath.Join(cacheDir, "sysroot-"+hashOf(parts...)[:16])
 	if _, err := os.Stat(dir); err == nil {
 		return dir, nil
@@ -73,9 +67,6 @@ func (t *tools) buildSysroot(ctx context.Context, dir string) error {
 	}
 	stub := filepath.Join(dir, "compiler_builtins.rs")
 	if err := os.WriteFile(stub, []byte(compilerBuiltins), 0o644); err != nil {
-		return err
-	}
-	if err := os.WriteFile(filepath.Join(dir, wrapperName), []byte(rustcWrapper), 0o755); err != nil {
 		return err
 	}
 	for _, crate := range []struct{ name, source string }{

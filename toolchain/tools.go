@@ -176,7 +176,7 @@ func lockFile(ctx context.Context, path string) (unlock func(), err error) {
 }
 
 // writeFile replaces a file durably.
-func writeFile(path string, b []byte) error {
+func writeFile(path string, b []byte, mode os.FileMode) error {
 	f, err := os.CreateTemp(filepath.Dir(path), ".tmp-*")
 	if err != nil {
 		return err
@@ -184,7 +184,7 @@ func writeFile(path string, b []byte) error {
 	defer os.Remove(f.Name())
 	_, err = f.Write(b)
 	if err == nil {
-		err = f.Chmod(0o644)
+		err = f.Chmod(mode)
 	}
 	if err == nil {
 		err = f.Sync()

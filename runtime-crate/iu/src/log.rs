@@ -65,8 +65,10 @@ impl Line {
     /// Appends bytes as they are.
     #[inline(never)]
     pub fn bytes(&mut self, s: &[u8]) {
-        for b in s {
-            self.byte(*b);
+        if let Some(room) = self.buf.get_mut(self.len..) {
+            let n = s.len().min(room.len());
+            room[..n].copy_from_slice(&s[..n]);
+            self.len += n;
         }
     }
 

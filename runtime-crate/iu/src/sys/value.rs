@@ -61,6 +61,13 @@ impl MapCell {
             // SAFETY: the runtime checked that the map has max_entries values, stride apart.
             return Some(unsafe { data.add(i as usize * stride as usize) });
         }
+        self.element_by_call(i)
+    }
+
+    /// For a runtime that does not say where the values are.
+    #[cold]
+    #[inline(never)]
+    fn element_by_call(&self, i: u32) -> Option<*mut u8> {
         self.lookup(&i)
     }
 
@@ -72,18 +79,16 @@ impl MapCell {
         if p.is_null() { None } else { Some(p) }
     }
 
-    /// The runtime binds only what stands in `.iu.map`, where `#[map]` puts it.
+    /// Only what `#[map]` put into `.iu.map` gets bound. The kernel's runtime ends a
+    /// program that uses another; here it is said sooner.
     #[inline(always)]
     fn check(&self) {
-        #[cfg(target_os = "none")]
-        // SAFETY: nobody writes the descriptor while a program can run.
-        let bound = unsafe { !(*self.0.get()).map.is_null() };
         #[cfg(not(target_os = "none"))]
-        // SAFETY: as above.
-        let bound = unsafe { (*self.0.get()).name[0] != 0 };
-        if !bound {
-            unbound();
-        }
+        assert!(
+            // SAFETY: nobody writes a descriptor in user space.
+            unsafe { (*self.0.get()).name[0] != 0 },
+            "a map must be a static declared with #[map]"
+        );
     }
 
     #[inline(always)]
@@ -150,12 +155,6 @@ impl MapCell {
         // SAFETY: a bound descriptor; the key is of the map's key size.
         Errno::check(unsafe { rt::iu_rt_map_delete(self.0.get(), ptr::from_ref(key).cast()) })
     }
-}
-
-#[cold]
-#[inline(never)]
-fn unbound() -> ! {
-    panic!("a map must be a static declared with #[map]")
 }
 
 /// One volatile copy of `size_of::<V>()` bytes, 8 at a time.
