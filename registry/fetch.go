@@ -128,41 +128,6 @@ func readStored(from Store, digest string, max int64) ([]byte, error) {
 	return data, nil
 }
 
-// fetchManifest reads the manifest of a tag or digest, of any media type.
-func fetchManifest(ctx context.Context, r *remote.Repository, reference string) ([]byte, error) {
-	ref := r.Reference.String() + ":" + reference
-	want := ""
-	if manifest.CheckDigest(reference) == nil {
-		ref, want = r.Reference.String()+"@"+reference, reference
-	}
-	const op = "fetch manifest"
-	var data []byte
-	err := again(ctx, func() error {
-		ctx, cancel := context.WithTimeout(ctx, transferTime(MaxManifest))
-		defer cancel()
-		desc, rc, err := r.Manifests().FetchReference(ctx, reference)
-		if err != nil {
-			return fail(op, ref, "", err)
-		}
-		defer rc.Close()
-		if desc.Size > MaxManifest {
-			return failf(TooLarge, op, ref, "", "%d bytes, more than %d", desc.Size, MaxManifest)
-		}
-		data, err = io.ReadAll(io.LimitReader(rc, MaxManifest+1))
-		if err != nil {
-			return fail(op, ref, "", err)
-		}
-		if len(data) > MaxManifest {
-			return failf(TooLarge, op, ref, "", "more than %d bytes", MaxManifest)
-		}
-		if found := digestOf(data); want != "" && found != want {
-			return failf(Integrity, op, ref, "", "the registry sent bytes of digest %s", found)
-		}
-		return nil
-	})
-	return data, err
-}
-
 // fetchBlob streams a blob into the store, unless it is there.
 func fetchBlob(ctx context.Context, r *remote.Repository, what string, desc ocispec.Descriptor, into Store) error {
 	dgst := desc.Digest.String()
