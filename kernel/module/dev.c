@@ -79,7 +79,7 @@ static int do_key_add(struct iu_key *a)
 	return ret;
 }
 
-static int do_attach(struct iu_file *file, const struct iu_attach *a)
+static int do_attach(struct file *file, const struct iu_attach *a)
 {
 	struct iu_attach_one *items;
 	int ret;
@@ -94,7 +94,7 @@ static int do_attach(struct iu_file *file, const struct iu_attach *a)
 	return ret;
 }
 
-static int do_commit(struct iu_file *file)
+static int do_commit(struct file *file)
 {
 	mutex_lock(&iu_mutex);
 	iu_ext_commit(file);
@@ -103,7 +103,7 @@ static int do_commit(struct iu_file *file)
 	return 0;
 }
 
-static int run(struct iu_file *file, unsigned int cmd, union argument *a)
+static int run(struct file *file, unsigned int cmd, union argument *a)
 {
 	switch (cmd) {
 	case IU_IOC_VERSION:
@@ -164,7 +164,7 @@ static long dev_ioctl(struct file *f, unsigned int cmd, unsigned long arg)
 	long ret;
 
 	if (cmd == IU_IOC_COMMIT)
-		return do_commit(f->private_data);
+		return do_commit(f);
 	if (cmd == IU_IOC_KEY_SEAL) {
 		iu_key_seal();
 		return 0;
@@ -182,7 +182,7 @@ static long dev_ioctl(struct file *f, unsigned int cmd, unsigned long arg)
 		return -ENOMEM;
 	ret = copy_struct_from_user(a, mine, user, size);
 	if (!ret) {
-		ret = run(f->private_data, cmd, a);
+		ret = run(f, cmd, a);
 		a->size = size;
 		/* Also after a refusal: msg says why. */
 		if (copy_to_user(user, a, min(size, mine)))
@@ -194,19 +194,15 @@ static long dev_ioctl(struct file *f, unsigned int cmd, unsigned long arg)
 
 static int dev_open(struct inode *inode, struct file *f)
 {
-	if (!capable(CAP_SYS_ADMIN))
-		return -EPERM;
-	f->private_data = kzalloc(sizeof(struct iu_file), GFP_KERNEL);
-	return f->private_data ? 0 : -ENOMEM;
+	return capable(CAP_SYS_ADMIN) ? 0 : -EPERM;
 }
 
 static int dev_release(struct inode *inode, struct file *f)
 {
 	mutex_lock(&iu_mutex);
-	iu_slot_close(f->private_data);
-	iu_ext_close(f->private_data);
+	iu_slot_close(f);
+	iu_ext_close(f);
 	mutex_unlock(&iu_mutex);
-	kfree(f->private_data);
 	return 0;
 }
 

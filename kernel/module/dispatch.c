@@ -83,7 +83,9 @@ static void report(const struct iu_prog *p, const struct iu_frame *f)
 		[IU_CAUSE_LOCK] = "lock misused",
 		[IU_CAUSE_NESTING] = "not run, no stack left",
 	};
-	static DEFINE_RATELIMIT_STATE(limit, 5 * HZ, 10);
+	/* What it swallows is in the counters: no line about that. */
+	static struct ratelimit_state limit =
+		RATELIMIT_STATE_INIT_FLAGS(limit, 5 * HZ, 10, RATELIMIT_MSG_ON_RELEASE);
 	unsigned long offset = f->ip ? f->ip - p->ext->text : 0;
 	char buf[12];
 

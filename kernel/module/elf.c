@@ -21,8 +21,14 @@
 #define OP_JMP32	0xe9
 
 #define T_GNU_IFUNC	10
-#define SEC_TLS		(1u << 10)
-#define SEC_COMPRESSED	(1u << 11)
+
+/*
+ * Flags an allocated section may have. Others change where the module loader puts
+ * a section: it takes SHF_GNU_RETAIN for its own "read-only after init".
+ */
+#define SEC_MERGE	(1u << 4)
+#define SEC_STRINGS	(1u << 5)
+#define SEC_FLAGS	(SHF_WRITE | SHF_ALLOC | SHF_EXECINSTR | SEC_MERGE | SEC_STRINGS)
 
 static int bad(struct iu_elf *e, __u32 where, const char *why)
 {
@@ -138,8 +144,8 @@ static int read_section(struct iu_elf *e, __u32 i, const Elf64_Shdr *s,
 
 	if (!(s->sh_flags & SHF_ALLOC))
 		return 0;
-	if (s->sh_flags & (SEC_TLS | SEC_COMPRESSED))
-		return bad(e, i, "thread-local or compressed section");
+	if (s->sh_flags & ~(__u64)SEC_FLAGS)
+		return bad(e, i, "allocated section with flags that are not in the ABI");
 	if (s->sh_size > IU_ABI_MAX_OBJECT)
 		return big(e, i, "section is too large");
 	sec->size = s->sh_size;

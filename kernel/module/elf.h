@@ -17,7 +17,8 @@
 #include <linux/types.h>
 
 #ifndef __KERNEL__
-#define IU_ABI_NO_TYPES
+#include <stdbool.h>
+#define IU_ABI_NO_TYPES	/* <linux/types.h> has them */
 #endif
 #include "iu_abi.h"
 

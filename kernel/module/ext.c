@@ -208,7 +208,7 @@ static void *copy_in(u64 from, size_t len)
 	return vmemdup_user(u64_to_user_ptr(from), len);
 }
 
-int iu_ext_load(struct iu_file *file, struct iu_load *a)
+int iu_ext_load(struct file *file, struct iu_load *a)
 {
 	struct request r = {};
 	struct iu_ext *ext;
@@ -387,7 +387,7 @@ int iu_ext_unload(u32 id)
 	return ret;
 }
 
-void iu_ext_commit(struct iu_file *file)
+void iu_ext_commit(struct file *file)
 {
 	struct iu_ext *ext;
 
@@ -396,7 +396,7 @@ void iu_ext_commit(struct iu_file *file)
 			ext->owner = NULL;
 }
 
-void iu_ext_close(struct iu_file *file)
+void iu_ext_close(struct file *file)
 {
 	struct iu_ext *ext, *next;
 

@@ -13,13 +13,9 @@
 #include "iu_uapi.h"
 
 struct bpf_map;
+struct file;
 struct iu_ext;
 struct module;
-
-/* An open /dev/iu. Owns what it made until it commits; then nobody does. */
-struct iu_file {
-	u32 unused;
-};
 
 struct iu_last_fault {
 	u64 ns;
@@ -53,7 +49,7 @@ struct iu_prog {
 struct iu_ext {
 	struct list_head node;		/* in iu_exts, by rising id */
 	u32 id;
-	struct iu_file *owner;		/* NULL: committed */
+	struct file *owner;		/* the open /dev/iu that made it; NULL: committed */
 	struct module *mod;		/* pinned */
 	bool started;			/* was attached once: bindings and parameters are final */
 	char name[IU_ABI_PKG_LEN];
@@ -76,7 +72,7 @@ extern struct mutex iu_mutex;
 int iu_ext_init(void);
 void iu_ext_exit(void);
 
-int iu_ext_load(struct iu_file *file, struct iu_load *a);
+int iu_ext_load(struct file *file, struct iu_load *a);
 int iu_ext_bind(struct iu_bind *a);
 int iu_ext_set_param(const struct iu_set_param *a);
 int iu_ext_unload(u32 id);
@@ -86,8 +82,8 @@ int iu_prog_info(struct iu_prog_info *a);
 /* With iu_mutex held. */
 struct iu_ext *iu_ext_find(u32 id);
 int iu_ext_complete(const struct iu_ext *ext);	/* -EINVAL: a map is not bound */
-void iu_ext_commit(struct iu_file *file);
-void iu_ext_close(struct iu_file *file);
+void iu_ext_commit(struct file *file);
+void iu_ext_close(struct file *file);
 
 /* Logs one line and leaves it in msg[IU_MSG_LEN]. */
 __printf(2, 3) void iu_refuse(char *msg, const char *fmt, ...);

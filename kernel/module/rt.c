@@ -158,7 +158,8 @@ EXPORT_SYMBOL_GPL(iu_rt_random);
 
 void iu_rt_log(u32 level, const char *msg, u64 len)
 {
-	static DEFINE_RATELIMIT_STATE(limit, 5 * HZ, 50);
+	static struct ratelimit_state limit =
+		RATELIMIT_STATE_INIT_FLAGS(limit, 5 * HZ, 50, RATELIMIT_MSG_ON_RELEASE);
 	const struct iu_prog *p;
 	char line[LOG_MAX];
 	u64 i;

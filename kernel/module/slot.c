@@ -9,8 +9,8 @@
 
 static struct slot {
 	u32 hook;			/* IU_HOOK_NONE: free */
-	struct iu_file *owner;		/* made it and did not commit */
-	struct iu_file *attacher;	/* attached last and did not commit */
+	struct file *owner;		/* made it and did not commit */
+	struct file *attacher;	/* attached last and did not commit */
 	struct iu_prog *before;		/* what ran here before that; NULL: nothing */
 } slots[IU_MAX_SLOTS];			/* under iu_mutex */
 
@@ -42,7 +42,7 @@ static void clear_slot(u32 nr)
 	module_put(THIS_MODULE);
 }
 
-int iu_slot_new(struct iu_file *file, struct iu_slot_new *a)
+int iu_slot_new(struct file *file, struct iu_slot_new *a)
 {
 	u32 i, nr;
 
@@ -105,7 +105,7 @@ static struct iu_prog *item_prog(const struct iu_attach_one *it)
 	return ext && it->prog < ext->nprogs ? &ext->prog[it->prog] : NULL;
 }
 
-static int check_item(struct iu_file *file, const struct iu_attach_one *items, u32 i)
+static int check_item(struct file *file, const struct iu_attach_one *items, u32 i)
 {
 	const struct iu_attach_one *it = &items[i];
 	struct iu_prog *p = item_prog(it);
@@ -133,7 +133,7 @@ static int check_item(struct iu_file *file, const struct iu_attach_one *items, u
 	return iu_ext_complete(p->ext);
 }
 
-static void attach_one(struct iu_file *file, const struct iu_attach_one *it)
+static void attach_one(struct file *file, const struct iu_attach_one *it)
 {
 	struct iu_prog *p = item_prog(it);
 	struct slot *s = &slots[it->slot];
@@ -150,7 +150,7 @@ static void attach_one(struct iu_file *file, const struct iu_attach_one *it)
 	put_prog(it->slot, p);
 }
 
-int iu_slot_attach(struct iu_file *file, const struct iu_attach_one *items, u32 count)
+int iu_slot_attach(struct file *file, const struct iu_attach_one *items, u32 count)
 {
 	int ret = 0;
 	u32 i;
@@ -191,7 +191,7 @@ void iu_slot_evict(const struct iu_ext *ext)
 	}
 }
 
-void iu_slot_commit(struct iu_file *file)
+void iu_slot_commit(struct file *file)
 {
 	u32 nr;
 
@@ -205,7 +205,7 @@ void iu_slot_commit(struct iu_file *file)
 	}
 }
 
-void iu_slot_close(struct iu_file *file)
+void iu_slot_close(struct file *file)
 {
 	u32 nr;
 

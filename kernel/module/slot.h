@@ -19,15 +19,15 @@ static __always_inline struct iu_prog *iu_slot_get(u32 nr)
 	return rcu_dereference_sched(iu_slot_prog[nr]);
 }
 
-int iu_slot_new(struct iu_file *file, struct iu_slot_new *a);
+int iu_slot_new(struct file *file, struct iu_slot_new *a);
 int iu_slot_free(u32 nr);
-int iu_slot_attach(struct iu_file *file, const struct iu_attach_one *items, u32 count);
+int iu_slot_attach(struct file *file, const struct iu_attach_one *items, u32 count);
 int iu_slot_detach(u32 nr);
 
 /* With iu_mutex held. */
 bool iu_slot_uses(const struct iu_ext *ext);
 void iu_slot_evict(const struct iu_ext *ext);	/* out of all slots */
-void iu_slot_commit(struct iu_file *file);
-void iu_slot_close(struct iu_file *file);
+void iu_slot_commit(struct file *file);
+void iu_slot_close(struct file *file);
 
 #endif
