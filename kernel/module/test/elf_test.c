@@ -253,7 +253,7 @@ CHANGE(rela_none, rela(o, "maps")->r_info = R_X86_64_NONE)
 CHANGE(rela_no_symbol, rela(o, "maps")->r_info = R_X86_64_PC32)
 CHANGE(rela_wild_symbol, rela(o, "maps")->r_info = ELF64_R_INFO(0xffffffull, R_X86_64_PC32))
 CHANGE(beside, rela(o, "iu_rt_lock")->r_addend += 1)
-CHANGE(fuel_beside, rela(o, "iu_rt_fuel")->r_addend += 4)
+CHANGE(fuel_beside, rela(o, "iu_rt_fuel")->r_addend += 1)
 CHANGE(foreign, memcpy((char *)o->buf + sh(o, ".strtab")->sh_offset + sym(o, "iu_rt_lock")->st_name, "printk", 7))
 CHANGE(absolute, sym(o, "iu_rt_lock")->st_shndx = SHN_ABS)
 CHANGE(common, sym(o, "iu_rt_lock")->st_shndx = SHN_COMMON)
@@ -335,7 +335,7 @@ static const struct test tests[] = {
 	NO(prog_verdict, "verdict"), NO(prog_verdict_tc, "verdict"), NO(prog_reserved, "reserved"),
 	NO(prog_name, "program name"), NO(prog_reloc, "where the ABI has none"),
 	NO(map_bound, "reserved"), NO(map_data, "reserved"), NO(map_stride, "reserved"),
-	NO(map_size, "another size"), NO(map_reloc, "second relocations"),
+	NO(map_size, "another size"), NO(map_reloc, "where the ABI has none"),
 	NO(param_type, "type"), NO(param_default, "outside the range"),
 	NO(param_signed, "outside the range"), NO(param_bool, "boolean"),
 	NO(param_range, "outside the range"),
