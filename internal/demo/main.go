@@ -18,6 +18,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/iupkg/iupkg/internal/testbed"
 )
 
 func main() {
@@ -46,29 +48,26 @@ func demo(ctx context.Context, src string, kernels []string, measure time.Durati
 		return err
 	}
 	build := filepath.Join(src, "build")
-	p := &publisher{bin: filepath.Join(src, "bin", "iupkg"), src: src, dir: filepath.Join(build, "demo")}
-	if err := os.RemoveAll(filepath.Join(p.dir, "registry")); err != nil {
+	p := &testbed.Publisher{Src: src, Dir: filepath.Join(build, "demo"), Say: say}
+	say("a registry on this machine's loopback, and keys")
+	if err := p.Start(ctx); err != nil {
 		return err
 	}
-	if err := os.MkdirAll(p.dir, 0o755); err != nil {
-		return err
-	}
-
-	say("a registry on this machine's loopback")
-	addr, stopRegistry, err := p.serve(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, stopRegistry()) }()
-
-	say("publish bmc %s", strings.Join(versions(), ", "))
-	if err := p.publishAll(ctx, "http://"+addr+"/iupkg"); err != nil {
-		return err
+	defer func() { err = errors.Join(err, p.Stop()) }()
+	for _, r := range releases {
+		say("publish bmc %s", r.version)
+		dir, err := r.project(p)
+		if err != nil {
+			return err
+		}
+		if err := p.Publish(ctx, dir); err != nil {
+			return err
+		}
 	}
 
 	out := newReport(src)
 	for i, kernel := range kernels {
-		r := &road{publisher: p, kernel: kernel, registryPort: addr[strings.LastIndexByte(addr, ':')+1:], measure: measure, out: out}
+		r := &road{Publisher: p, kernel: kernel, measure: measure, out: out}
 		if i > 0 {
 			r.suffix = "." + kernel
 		}
@@ -85,10 +84,29 @@ func demo(ctx context.Context, src string, kernels []string, measure time.Durati
 	return nil
 }
 
-func versions() []string {
-	var vs []string
-	for _, r := range releases {
-		vs = append(vs, r.version)
+// release is one version of bmc that the demo publishes. They differ in what
+// they ask of the kernel, so that the resolver has something to choose from.
+type release struct {
+	version string
+	kernel  string // release = …
+	config  string // one more Kconfig expression
+}
+
+var releases = []release{
+	{version: "1.2.0", kernel: ">=6.1"},
+	{version: "1.2.1", kernel: ">=6.1"},
+	{version: "1.3.0", kernel: ">=6.1", config: "FUNCTION_ERROR_INJECTION=y"},
+	{version: "2.0.0", kernel: ">=6.99"},
+}
+
+// project makes the source of a release.
+func (r release) project(p *testbed.Publisher) (string, error) {
+	edits := map[string]string{
+		`version = "1.2.1"`: fmt.Sprintf("version = %q", r.version),
+		`release = ">=6.1"`: fmt.Sprintf("release = %q", r.kernel),
 	}
-	return vs
+	if r.config != "" {
+		edits[`"NET_CLS_ACT"]`] = fmt.Sprintf(`"NET_CLS_ACT", %q]`, r.config)
+	}
+	return p.CopyProject("extensions/bmc", "bmc-"+r.version, edits)
 }

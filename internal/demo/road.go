@@ -15,17 +15,17 @@ import (
 	"strings"
 	"time"
 
+	"github.com/iupkg/iupkg/internal/testbed"
 	"github.com/iupkg/iupkg/kernel/vm"
 )
 
 // road is one kernel's journey from boot to a clean removal.
 type road struct {
-	*publisher
-	kernel       string
-	registryPort string
-	measure      time.Duration
-	out          *report
-	suffix       string // of the names of figures: none for the first kernel
+	*testbed.Publisher
+	kernel  string
+	measure time.Duration
+	out     *report
+	suffix  string // of the names of figures: none for the first kernel
 
 	m    *vm.Machine
 	mc   *memcached
@@ -35,7 +35,7 @@ type road struct {
 const memcachedPort = 11211
 
 func (r *road) run(ctx context.Context) (err error) {
-	console, err := os.Create(filepath.Join(r.dir, "console-"+r.kernel+".log"))
+	console, err := os.Create(filepath.Join(r.Dir, "console-"+r.kernel+".log"))
 	if err != nil {
 		return err
 	}
@@ -93,7 +93,7 @@ func (r *road) guest(ctx context.Context, argv ...string) (string, error) {
 }
 
 func (r *road) iupkgThere(ctx context.Context, args ...string) (string, error) {
-	return r.guest(ctx, append([]string{r.bin, "--registry", "http://10.0.2.2:" + r.registryPort + "/iupkg", "--no-progress"}, args...)...)
+	return r.guest(ctx, append([]string{r.IUPkg(), "--registry", r.GuestRegistry(), "--no-progress"}, args...)...)
 }
 
 func (r *road) startMemcached(ctx context.Context) error {
@@ -176,14 +176,14 @@ func (r *road) setup(ctx context.Context) error {
 	if _, err := r.iupkgThere(ctx, "setup"); err != nil {
 		return err
 	}
-	_, err := r.iupkgThere(ctx, "trust", "add", r.trustFile(), "--names", "bmc")
+	_, err := r.iupkgThere(ctx, "trust", "add", r.TrustFile(), "--names", "bmc")
 	return err
 }
 
 // explain checks that the newest version that fits is chosen and that the two
 // newer ones are turned down for what they ask of the kernel.
 func (r *road) explain(ctx context.Context) error {
-	out, err := r.guest(ctx, "sh", "-c", fmt.Sprintf("%s --registry http://10.0.2.2:%s/iupkg resolve bmc --verbose 2>&1", r.bin, r.registryPort))
+	out, err := r.guest(ctx, "sh", "-c", fmt.Sprintf("%s --registry %s resolve bmc --verbose 2>&1", r.IUPkg(), r.GuestRegistry()))
 	if err != nil {
 		return err
 	}
@@ -372,7 +372,7 @@ func (r *road) checkLog(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	path := filepath.Join(r.dir, "dmesg-"+r.kernel+".log")
+	path := filepath.Join(r.Dir, "dmesg-"+r.kernel+".log")
 	if err := os.WriteFile(path, []byte(log.String()), 0o644); err != nil {
 		return err
 	}
