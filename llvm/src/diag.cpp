@@ -3,6 +3,7 @@
 
 #include "llvm/Demangle/Demangle.h"
 #include "llvm/IR/DebugInfoMetadata.h"
+#include "llvm/Support/Path.h"
 #include "llvm/Support/Signals.h"
 #include "llvm/Support/raw_ostream.h"
 
@@ -15,10 +16,11 @@ namespace iu {
 std::string where(const DebugLoc &L) {
   if (!L)
     return "";
-  // The place in the author's source, not in the core function inlined there.
+  // The author's line, not core's or iu's that was inlined there: cargo gives
+  // rustc relative paths for the crate being built and absolute ones for others.
   const DILocation *D = L.get();
-  while (const DILocation *Outer = D->getInlinedAt())
-    D = Outer;
+  while (sys::path::is_absolute(D->getFilename()) && D->getInlinedAt())
+    D = D->getInlinedAt();
   return (D->getFilename() + ":" + Twine(D->getLine()) + ":" + Twine(D->getColumn())).str();
 }
 

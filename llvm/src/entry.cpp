@@ -26,6 +26,7 @@
 #include "runtime.h"
 #include "tables.h"
 
+#include "llvm/ADT/SetVector.h"
 #include "llvm/BinaryFormat/ELF.h"
 #include "llvm/IR/AttributeMask.h"
 #include "llvm/IR/Constants.h"
@@ -143,9 +144,15 @@ void createEntries(Module &M, Report &R, Findings &E) {
   }
   E.stopIfAny();
   // Shims that were copied and that nothing else leads to.
+  SetVector<Function *> Copied;
   for (const Marker &P : Markers)
-    if (P.Func->hasLocalLinkage() && P.Func->use_empty() && !P.Func->getName().starts_with("iu_entry_"))
-      P.Func->eraseFromParent();
+    if (!P.Func->getName().starts_with("iu_entry_"))
+      Copied.insert(P.Func);
+  for (Function *F : Copied) {
+    F->removeDeadConstantUsers();
+    if (F->hasLocalLinkage() && F->use_empty())
+      F->eraseFromParent();
+  }
 }
 
 void finishEntries(Module &M, const CallGraph &G, const Package &P, Report &R, Findings &E) {

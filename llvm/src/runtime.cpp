@@ -48,6 +48,11 @@ constexpr StringLiteral Features =
     "+soft-float,-mmx,-sse,-sse2,-sse3,-ssse3,-sse4.1,-sse4.2,-avx,-avx2,-x87,"
     "+retpoline-external-thunk,+retpoline-indirect-branches,+retpoline-indirect-calls";
 
+// What LLVM would make a loop into although no kernel symbol of ours does it.
+constexpr StringLiteral NoBuiltins[] = {
+    "no-builtin-strlen",  "no-builtin-wcslen",  "no-builtin-memchr", "no-builtin-memrchr",
+    "no-builtin-memccpy", "no-builtin-mempcpy", "no-builtin-stpcpy", "no-builtin-strcpy"};
+
 FunctionCallee declare(Module &M, StringRef Name, bool NoReturn) {
   FunctionCallee Callee = M.getOrInsertFunction(Name, iu::runtimeType(M.getContext(), Name));
   auto *F = cast<Function>(Callee.getCallee());
@@ -135,6 +140,8 @@ void hardenFunction(Function &F) {
     F.removeFnAttr(K);
   for (Attribute::AttrKind K : {Attribute::FnRetThunkExtern, Attribute::NoImplicitFloat,
                                 Attribute::NoRedZone, Attribute::NoUnwind})
+    F.addFnAttr(K);
+  for (StringRef K : NoBuiltins)
     F.addFnAttr(K);
   F.addFnAttr("no-jump-tables", "true");
   F.addFnAttr("target-cpu", "x86-64");

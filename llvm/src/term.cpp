@@ -6,25 +6,26 @@
 // next one, so between two looks at the clock there are never many more than
 // IU_FUEL units:
 //
-//   before: latch:                          after: latch:
-//             br i1 %c, %header, %exit               br i1 %c, %iu.poll, %exit
-//                                                  iu.poll:
-//                                                    %1 = load i32, ptr addrspace(256) @iu_rt_fuel
-//                                                    %2 = sub i32 %1, <units of an iteration>
-//                                                    store i32 %2, ptr addrspace(256) @iu_rt_fuel
-//                                                    %3 = icmp slt i32 %2, 0
-//                                                    br i1 %3, %iu.expired, %header, !prof cold
-//                                                  iu.expired:
-//                                                    call void @iu_rt_poll()
-//                                                    br %header
+//   before: header:                         after: header:
+//             %i = phi …                              %i = phi …
+//             …                                       %1 = load i32, ptr addrspace(256) @iu_rt_fuel
+//                                                     %2 = sub i32 %1, <units of an iteration>
+//                                                     store i32 %2, ptr addrspace(256) @iu_rt_fuel
+//                                                     %3 = icmp slt i32 %2, 0
+//                                                     br i1 %3, %iu.expired, %body, !prof cold
+//                                                   iu.expired:
+//                                                     call void @iu_rt_poll()
+//                                                     br %body
 //
 // which is `decl %gs:iu_rt_fuel; js`. What has a poll:
-//   - the back edge of a loop, unless scalar evolution proves a constant maximum
+//   - the header of a loop (on the back edge, LLVM would no longer put the loop's
+//     test at the bottom: one more jump per iteration), unless scalar evolution proves a constant maximum
 //     of iterations and those cost at most MaxUnpolled units, inner loops and
 //     callees included;
 //   - the edges that close cycles which are not natural loops;
 //   - the entry of every function that is in a cycle of the call graph, and of
-//     a function whose own work is above MaxUnpolled units.
+//     a function whose work without a poll is above MaxCall units (long chains of
+//     calls double their work at each step and need no loop).
 // Afterwards every cycle of every function is looked for again: one that has
 // neither a poll nor a proven bound is a bug in this file and stops the build.
 #include "instrument.h"
@@ -46,7 +47,8 @@ using namespace iu;
 
 namespace {
 
-constexpr uint64_t MaxUnpolled = 4096;
+constexpr uint64_t MaxUnpolled = 4096;     // of a loop with all that it runs
+constexpr uint64_t MaxCall = 4 * MaxUnpolled; // of a function with all that it calls
 constexpr uint64_t InstructionsPerUnit = 16;
 constexpr uint64_t RuntimeCallUnits = 8;
 // A poll never pays more than this at once, so that fuel cannot wrap.
@@ -79,7 +81,8 @@ private:
 
   // State of one function.
   SetVector<Edge> Proven;
-  MapVector<Edge, uint64_t> ToPoll;
+  MapVector<BasicBlock *, uint64_t> Headers; // of loops that poll, and what an iteration costs
+  SetVector<Edge> Closing;                   // of cycles that are no natural loops
 
   uint64_t costOf(const CallBase &CB) const {
     if (isa<IntrinsicInst>(CB))
@@ -141,15 +144,14 @@ private:
                           formatv("at most {0} iterations of {1} units", Trips, Body).str()});
       return Total;
     }
-    for (BasicBlock *Latch : Latches)
-      ToPoll[{Latch, L.getHeader()}] = Body;
+    Headers[L.getHeader()] = Body;
     FR.Loops.push_back(
         {at(L), true,
          Trips == 0 ? "no constant bound is known"
                     : formatv("at most {0} iterations of {1} units, more than {2}", Trips, Body,
                               MaxUnpolled)
                           .str()});
-    return Body; // the first iteration is not paid by a back edge
+    return 1; // every iteration pays for itself
   }
 
   // Edges that close a cycle although no edge is taken that IsCut says is cut.
@@ -215,7 +217,8 @@ private:
     LoopInfo &LI = FAM.getResult<LoopAnalysis>(F);
     ScalarEvolution &SE = FAM.getResult<ScalarEvolutionAnalysis>(F);
     Proven.clear();
-    ToPoll.clear();
+    Headers.clear();
+    Closing.clear();
 
     uint64_t Cost = 0;
     for (Loop *L : LI)
@@ -226,24 +229,26 @@ private:
         Own.push_back(&BB);
     Cost = add(Cost, straight(Own));
 
-    auto Planned = [&](Edge Ed) { return Proven.contains(Ed) || ToPoll.count(Ed); };
+    auto Planned = [&](Edge Ed) { return Proven.contains(Ed) || Headers.count(Ed.first); };
     for (Edge Ed : openCycles(F, Planned)) {
-      // No natural loop: what is between two passes may be the whole function.
-      ToPoll[Ed] = Cost;
+      Closing.insert(Ed);
       FR.Loops.push_back({where(Ed.first->getTerminator()->getDebugLoc()), true,
                           "not a natural loop"});
     }
 
-    bool EntryPoll = G[&F].Recursive || Cost > MaxUnpolled;
+    bool EntryPoll = G[&F].Recursive || Cost > MaxCall;
     CallCost[&F] = EntryPoll ? 1 : Cost;
     FR.EntryPoll = EntryPoll;
 
     // Only now is the function changed: the analyses above are still right.
-    for (auto &[Ed, Units] : ToPoll)
-      edge(Ed, Units);
+    // What is between two passes of a closing edge may be the whole function.
+    for (auto [From, To] : Closing)
+      edge(From, To, Cost);
+    for (auto &[Header, Units] : Headers)
+      emit(&*Header->getFirstNonPHIOrDbg(), Units, Header->getTerminator()->getDebugLoc());
     if (EntryPoll)
       emit(afterAllocas(F), Cost, entryLocation(F));
-    if (EntryPoll || !ToPoll.empty())
+    if (EntryPoll || !Headers.empty() || !Closing.empty())
       FAM.invalidate(F, PreservedAnalyses::none());
 
     auto Done = [&](Edge Ed) { return Proven.contains(Ed) || polls(Ed.first); };
@@ -251,8 +256,7 @@ private:
       E.add("internal", "a cycle has neither a poll nor a proven bound", F);
   }
 
-  void edge(Edge Ed, uint64_t Units) {
-    auto [From, To] = Ed;
+  void edge(BasicBlock *From, BasicBlock *To, uint64_t Units) {
     Instruction *Term = From->getTerminator();
     // A switch may have several edges to To: they all go through one poll.
     auto *Mid = BasicBlock::Create(M.getContext(), "iu.poll", To->getParent(), From->getNextNode());

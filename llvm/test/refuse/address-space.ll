@@ -1,0 +1,11 @@
+; %gs:0 is the kernel's.
+; RUN: not %iu -passes='iu-audit' -disable-output %s 2>&1 | FileCheck %s
+; CHECK: error: iu: type: pointer into another address space (in f)
+; CHECK-NOT: Stack dump
+target datalayout = "e-m:e-p270:32:32-p271:32:32-p272:64:64-i64:64-i128:128-f80:128-n8:16:32:64-S128"
+target triple = "x86_64-unknown-none-elf"
+
+define internal i64 @f() {
+  %a = load i64, ptr addrspace(256) null
+  ret i64 %a
+}

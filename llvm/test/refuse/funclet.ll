@@ -1,0 +1,19 @@
+; RUN: not %iu -passes='iu-audit' -disable-output %s 2>&1 | FileCheck %s
+; CHECK: error: iu: unwind: exception handling ('cleanuppad') (in f)
+; CHECK: error: iu: unwind: exception handling ('cleanupret') (in f)
+; CHECK-NOT: Stack dump
+target datalayout = "e-m:e-p270:32:32-p271:32:32-p272:64:64-i64:64-i128:128-f80:128-n8:16:32:64-S128"
+target triple = "x86_64-unknown-none-elf"
+
+declare i32 @personality(...)
+define internal void @g() {
+  ret void
+}
+define internal void @f() personality ptr @personality {
+  invoke void @g() to label %ok unwind label %bad
+ok:
+  ret void
+bad:
+  %p = cleanuppad within none []
+  cleanupret from %p unwind to caller
+}

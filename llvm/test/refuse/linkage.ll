@@ -1,0 +1,12 @@
+; The kernel runs a module's init_module.
+; RUN: not %iu -passes='iu-audit' -disable-output %s 2>&1 | FileCheck %s
+; CHECK: error: iu: linkage: static 'init_module_data' is visible outside the object
+; CHECK: error: iu: linkage: function is visible outside the object (in init_module)
+; CHECK-NOT: Stack dump
+target datalayout = "e-m:e-p270:32:32-p271:32:32-p272:64:64-i64:64-i128:128-f80:128-n8:16:32:64-S128"
+target triple = "x86_64-unknown-none-elf"
+
+@init_module_data = global i32 0
+define i32 @init_module() {
+  ret i32 0
+}

@@ -1,0 +1,9 @@
+; RUN: not %iu -passes='iu-prepare' -disable-output %s 2>&1 | FileCheck %s
+; CHECK: error: iu: marker: the module has no program
+; CHECK-NOT: Stack dump
+target datalayout = "e-m:e-p270:32:32-p271:32:32-p272:64:64-i64:64-i128:128-f80:128-n8:16:32:64-S128"
+target triple = "x86_64-unknown-none-elf"
+
+define internal i32 @shim(ptr %ctx) {
+  ret i32 2
+}
