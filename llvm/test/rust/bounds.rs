@@ -48,11 +48,11 @@ fn bounds(p: &[u8]) -> u32 {
 
 // REPORT-NOT: "indirect": true
 // REPORT: "at": "rust/bounds.rs:21:{{[0-9]+}}",
-// REPORT-NEXT: "polled": false,
-// REPORT-NEXT: "why": "at most 7 iterations of 1 units"
-// REPORT: "at": "rust/bounds.rs:21:{{[0-9]+}}",
 // REPORT-NEXT: "polled": true,
 // REPORT-NEXT: "why": "no constant bound is known"
+// REPORT: "at": "rust/bounds.rs:21:{{[0-9]+}}",
+// REPORT-NEXT: "polled": false,
+// REPORT-NEXT: "why": "at most 7 iterations of 1 units"
 // REPORT: "at": "rust/bounds.rs:17:{{[0-9]+}}",
 // REPORT-NEXT: "polled": false,
 // REPORT-NEXT: "why": "at most {{[0-9]+}} iterations
