@@ -3,11 +3,20 @@
 package toolchain
 
 import (
+	"bytes"
+	"debug/elf"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
 	"testing"
+
+	"github.com/iupkg/iupkg/kernel"
+	"github.com/iupkg/iupkg/manifest"
 )
 
 const samples = "../runtime-crate/samples"
@@ -69,11 +78,222 @@ func copySample(t *testing.T, name, dir string) string {
 	return dir
 }
 
-func TestBuildSample(t *testing.T) {
+// build copies a sample, applies edits to it (file to old and new text) and
+// builds it.
+func build(t *testing.T, lib, sample string, edits ...[3]string) (*Result, string, error) {
+	t.Helper()
+	dir := copySample(t, sample, t.TempDir())
+	for _, e := range append(edits, [3]string{"Cargo.toml", `"../../iu"`, `"` + filepath.Join(lib, "crate", "iu") + `"`}) {
+		path := filepath.Join(dir, e[0])
+		b, err := os.ReadFile(path)
+		if err != nil && e[1] != "" {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(b), e[1]) {
+			t.Fatalf("%s has no %q", e[0], e[1])
+		}
+		text := e[2]
+		if e[1] != "" {
+			text = strings.Replace(string(b), e[1], e[2], 1)
+		}
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var said bytes.Buffer
+	r, err := Build(t.Context(), Options{Dir: dir, LibDir: lib, Stderr: &said})
+	if err == nil && said.Len() > 0 {
+		t.Errorf("%s: the compiler said\n%s", sample, said.String())
+	}
+	return r, said.String(), err
+}
+
+func TestBuildSamples(t *testing.T) {
 	lib := testLib(t)
-	r, err := Build(t.Context(), Options{Dir: filepath.Join(samples, "xdp_count"), LibDir: lib, Stderr: os.Stderr})
+	for name, c := range map[string]struct {
+		symbols []string
+		stack   bool // proven
+	}{
+		"xdp_count":   {[]string{"iu_rt_lock", "iu_rt_map_update", "iu_rt_log", "iu_rt_tc_load", "__x86_return_thunk"}, true},
+		"panic_first": {[]string{"iu_rt_panic"}, true},
+		"spin":        {[]string{"iu_rt_fuel", "iu_rt_poll"}, true},
+		"recurse":     {[]string{"iu_rt_stack_overflow"}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, _, err := build(t, lib, name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, p := range r.Manifest.Programs {
+				if (p.Stack != 0) != c.stack {
+					t.Errorf("program %s: stack %d", p.Name, p.Stack)
+				}
+			}
+			undefined := undefinedSymbols(t, r.ObjectPath)
+			for _, s := range c.symbols {
+				if !slices.Contains(undefined, s) {
+					t.Errorf("the object does not refer to %s but to %v", s, undefined)
+				}
+			}
+			debug, err := elf.Open(r.DebugPath)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer debug.Close()
+			if debug.Section(".debug_line") == nil {
+				t.Error("no line table")
+			}
+		})
+	}
+}
+
+func undefinedSymbols(t *testing.T, path string) []string {
+	t.Helper()
+	f, err := elf.Open(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("%+v", r.Manifest)
+	defer f.Close()
+	syms, err := f.Symbols()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []string
+	for _, s := range syms {
+		if s.Section == elf.SHN_UNDEF {
+			out = append(out, s.Name)
+		}
+	}
+	return out
+}
+
+// The manifest says what source and iupkg.toml say.
+func TestBuildManifest(t *testing.T) {
+	lib := testLib(t)
+	r, _, err := build(t, lib, "spin", [3]string{"iupkg.toml", `hook = "xdp"`, "hook = \"xdp\"\non-fault = \"drop\""})
+	if err != nil {
+		t.Fatal(err)
+	}
+	object, err := os.ReadFile(r.ObjectPath)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o, err := kernel.ReadObject(object)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o.Name != "spin" || o.Version != "0.1.0" || o.Programs[0].OnFault != 1 {
+		t.Errorf("object: %s %s %+v", o.Name, o.Version, o.Programs)
+	}
+	zero := 0
+	want := &manifest.Manifest{
+		Schema: 1, Name: "spin", Version: "0.1.0", Description: "Never returns; for tests of the runtime",
+		License: "Apache-2.0 OR GPL-2.0-only", Arch: "amd64",
+		Object:   manifest.Object{Digest: fmt.Sprintf("sha256:%x", o.Digest), Size: int64(len(object))},
+		Requires: manifest.Requirements{Release: ">=6.1", Hooks: []manifest.Hook{"xdp"}, ABI: 1},
+		Params: []manifest.Param{
+			{Name: "spin", Type: "bool", Default: "true", Object: &zero},
+			{Name: "iface", Type: "string", Default: "eth0", Doc: "Interface to attach to."},
+		},
+		Programs: []manifest.Program{{Name: "faulty", Hook: "xdp", OnFault: "drop", Stack: o.Programs[0].Stack,
+			Attach: map[string]string{"interface": "${iface}", "mode": "auto"}}},
+		Maps:      []manifest.Map{{Name: "seen", Type: 2, KeySize: 4, ValueSize: 8, MaxEntries: 2}},
+		Toolchain: r.Manifest.Toolchain,
+	}
+	if !reflect.DeepEqual(r.Manifest, want) {
+		t.Errorf("got  %+v\nwant %+v", r.Manifest, want)
+	}
+	text, err := os.ReadFile(r.ManifestPath)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m, err := manifest.Parse(text); err != nil || !reflect.DeepEqual(m, want) {
+		t.Errorf("manifest.json: %v, %+v", err, m)
+	}
+}
+
+// Two copies in different folders give the same bytes, and no path of the
+// machine is in them.
+func TestBuildReproducible(t *testing.T) {
+	lib := testLib(t)
+	var first map[string][]byte
+	for range 2 {
+		r, _, err := build(t, lib, "xdp_count")
+		if err != nil {
+			t.Fatal(err)
+		}
+		files := map[string][]byte{}
+		for _, path := range []string{r.ObjectPath, r.DebugPath, r.ReportPath, r.ManifestPath} {
+			b, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			files[filepath.Base(path)] = b
+			for _, secret := range []string{filepath.Dir(filepath.Dir(filepath.Dir(path))), lib, os.Getenv("HOME"), "/usr/src"} {
+				if secret != "" && secret != "/" && bytes.Contains(b, []byte(secret)) {
+					t.Errorf("%s has the path %s", filepath.Base(path), secret)
+				}
+			}
+		}
+		if first == nil {
+			first = files
+			continue
+		}
+		for name, b := range files {
+			if !bytes.Equal(b, first[name]) {
+				t.Errorf("%s differs between two folders", name)
+			}
+		}
+	}
+}
+
+// What a project must not have, and where the error says it is.
+func TestBuildRefuses(t *testing.T) {
+	lib := testLib(t)
+	const src = "src/lib.rs"
+	body := func(code string) [3]string { return [3]string{src, "    SEEN.fetch_add(0, 1);\n", code} }
+	item := func(code string) [3]string {
+		return [3]string{src, "use iu::prelude::*;\n", "use iu::prelude::*;\n" + code}
+	}
+	for name, c := range map[string]struct {
+		edit [3]string
+		want string // of the error, or of what the compiler said
+	}{
+		"unsafe block":      {body("unsafe { core::hint::unreachable_unchecked() }\n"), "usage of an `unsafe` block"},
+		"allowed by itself": {[3]string{src, "#![forbid(unsafe_code)]", "#![allow(unsafe_code)]"}, "E0453"},
+		"nightly feature":   {[3]string{src, "#![no_std]", "#![no_std]\n#![feature(core_intrinsics)]"}, "E0725"},
+		"forget":            {item("fn leak<T>(t: T) { core::mem::forget(t) }\npub fn f() { leak(1) }\n"), "src/lib.rs:8: forget is not allowed"},
+		"build script":      {[3]string{"build.rs", "", "fn main() {}\n"}, "build.rs: an extension has no build script"},
+		"dependency":        {[3]string{"Cargo.toml", "[dependencies]\n", "[dependencies]\nevil = { path = \"evil\" }\n"}, ""},
+		"outside":           {item("const _: &str = include_str!(\"/etc/hostname\");\n"), "/etc/hostname: a source file is outside of the project"},
+		"other verdict":     {[3]string{"iupkg.toml", `hook = "xdp"`, "hook = \"xdp\"\non-fault = \"ok\""}, "on-fault"},
+		"no such program":   {[3]string{"iupkg.toml", "[program.faulty]", "[program.other]"}, "program.faulty: is missing"},
+		"parameter differs": {[3]string{"iupkg.toml", "[params.iface]", "[params.spin]\ndefault = false\n\n[params.iface]"}, "params.spin.default: false, but the source says true"},
+		"large frame":       {body("let mut b = [0u8; 5000];\nfor i in 0..ctx_len(&_ctx) { b[i % 5000] = i as u8; }\nlet _ = SEEN.set(0, b[ctx_len(&_ctx) % 4999] as u64);\n"), "cannot find function `ctx_len`"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			edits := [][3]string{c.edit}
+			switch name {
+			case "dependency":
+				edits = append(edits, [3]string{"evil/src/lib.rs", "", "#![no_std]\n"},
+					[3]string{"evil/Cargo.toml", "", "[package]\nname = \"evil\"\nversion = \"1.0.0\"\nedition = \"2024\"\n"},
+					[3]string{"Cargo.lock", "[[package]]\nname = \"iu\"\n", "[[package]]\nname = \"evil\"\nversion = \"1.0.0\"\n\n[[package]]\nname = \"iu\"\n"},
+					[3]string{"Cargo.lock", "dependencies = [\n \"iu\",", "dependencies = [\n \"evil\",\n \"iu\","})
+				c.want = "dependency evil is not vetted"
+			case "large frame":
+				edits = append(edits, item("fn ctx_len(c: &XdpContext) -> usize { c.packet().len() }\n"))
+				c.want = "5000 bytes of local variables"
+			}
+			r, said, err := build(t, lib, "spin", edits...)
+			if err == nil {
+				t.Fatalf("built %s", r.ObjectPath)
+			}
+			if !strings.Contains(err.Error()+said, c.want) {
+				t.Errorf("%v\n%s\nwant %q", err, said, c.want)
+			}
+		})
+	}
 }

@@ -13,7 +13,11 @@ import (
 // are dropped, literals are one token, every other character is a token of its
 // own. (https://doc.rust-lang.org/reference/tokens.html)
 func lex(src []byte) ([]token, error) {
-	l := &lexer{src: string(src), line: 1}
+	l := &lexer{src: strings.TrimPrefix(string(src), "\ufeff"), line: 1}
+	// The compiler drops such a line, unless an attribute follows after all.
+	if strings.HasPrefix(l.src, "#!") && !strings.HasPrefix(l.src, "#![") {
+		return nil, l.fail("a source file does not begin with #! other than for an attribute")
+	}
 	for l.pos < len(l.src) {
 		if err := l.next(); err != nil {
 			return nil, err

@@ -26,6 +26,9 @@ import (
 //go:embed vetted.lock
 var vettedLock []byte
 
+// edition of the language that extensions are written in.
+const edition = "2024"
+
 const cratesIO = "registry+https://github.com/rust-lang/crates.io-index"
 
 // lockPackage is an entry of a Cargo.lock.
@@ -82,6 +85,7 @@ type metaPackage struct {
 	Version  string  `json:"version"`
 	Source   *string `json:"source"` // nil: a folder
 	Manifest string  `json:"manifest_path"`
+	Edition  string  `json:"edition"`
 	Targets  []struct {
 		Kind   []string `json:"kind"`
 		Name   string   `json:"name"`
@@ -167,6 +171,10 @@ func (m *metadata) check(b *builder, lock []byte) (*crate, error) {
 func (p *metaPackage) root(b *builder, known []lockPackage) (name, lib string, err error) {
 	if slices.ContainsFunc(known, func(k lockPackage) bool { return k.Name == p.Name }) {
 		return "", "", &RuleError{File: "Cargo.toml", Rule: p.Name + " is the name of a crate of the toolchain"}
+	}
+	// The scan splits sources as this edition does.
+	if p.Edition != edition {
+		return "", "", &RuleError{File: "Cargo.toml", Rule: "edition is " + p.Edition, Why: `set edition = "` + edition + `"`}
 	}
 	for _, t := range p.Targets {
 		switch {
