@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "diag.h"
 
+#include "llvm/ADT/STLExtras.h"
 #include "llvm/Demangle/Demangle.h"
 #include "llvm/IR/DebugInfoMetadata.h"
-#include "llvm/Support/Path.h"
 #include "llvm/Support/Signals.h"
 #include "llvm/Support/raw_ostream.h"
 
@@ -13,13 +13,26 @@ using namespace llvm;
 
 namespace iu {
 
+namespace {
+
+// The crate whose function this is: the outermost namespace.
+StringRef crateOf(const DILocation *D) {
+  StringRef Crate;
+  const DIScope *S = D->getScope();
+  for (unsigned Depth = 0; S && Depth < 256; ++Depth, S = S->getScope())
+    if (auto *N = dyn_cast<DINamespace>(S))
+      Crate = N->getName();
+  return Crate;
+}
+
+} // namespace
+
 std::string where(const DebugLoc &L) {
   if (!L)
     return "";
-  // The author's line, not core's or iu's that was inlined there: cargo gives
-  // rustc relative paths for the crate being built and absolute ones for others.
+  // The author's line, not core's or iu's that was inlined there.
   const DILocation *D = L.get();
-  while (sys::path::is_absolute(D->getFilename()) && D->getInlinedAt())
+  while (is_contained({"core", "iu", "__rustc"}, crateOf(D)) && D->getInlinedAt())
     D = D->getInlinedAt();
   return (D->getFilename() + ":" + Twine(D->getLine()) + ":" + Twine(D->getColumn())).str();
 }

@@ -14,9 +14,9 @@
 //           define internal void @core::fmt::write(…)
 //           call void @iu_rt_panic(ptr @file, i64 len, i32 line, i32 col)
 //
-// The panic machinery needs nothing else: once core::panicking is internal and
-// the crate's panic handler reads only the location, dead-argument elimination
-// of the LTO pipeline removes the formatting and all that it refers to.
+// Panics need little more: once core::panicking is internal and the crate's
+// panic handler reads only the location, dead-argument elimination of the LTO
+// pipeline removes the formatting and all that it refers to.
 #include "passes.h"
 #include "runtime.h"
 
@@ -109,6 +109,28 @@ void replaceTraps(Module &M) {
   }
 }
 
+// A function of core or the panic handler, by the end of its mangled name: what is
+// before it has a hash.
+Function *findRust(Module &M, StringRef Suffix) {
+  for (Function &F : M)
+    if (!F.isDeclaration() && F.getName().starts_with("_RN") && F.getName().ends_with(Suffix))
+      return &F;
+  return nullptr;
+}
+
+// panic_fmt and the handler only hand the location on.
+void inlinePanics(Module &M) {
+  for (StringRef Suffix : {"_4core9panicking9panic_fmt", "7___rustc17rust_begin_unwind"})
+    if (Function *F = findRust(M, Suffix)) {
+      for (Attribute::AttrKind K : {Attribute::NoInline, Attribute::OptimizeForSize, Attribute::MinSize})
+        F->removeFnAttr(K);
+      F->addFnAttr(Attribute::AlwaysInline);
+      for (User *U : F->users())
+        if (auto *CB = dyn_cast<CallBase>(U))
+          CB->removeFnAttr(Attribute::NoInline);
+    }
+}
+
 // Slicing a str out of range formats its message with str slices, hence calls
 // itself: that one recursion would cost every user of str a stack check.
 //
@@ -117,14 +139,8 @@ void replaceTraps(Module &M) {
 //             call void @core::panicking::panic(ptr @message, i64 len, ptr %location)
 //             unreachable
 void shortenStrFailure(Module &M) {
-  auto Find = [&](StringRef Suffix) -> Function * {
-    for (Function &F : M)
-      if (F.getName().starts_with("_RN") && F.getName().ends_with(Suffix))
-        return F.isDeclaration() ? nullptr : &F;
-    return nullptr;
-  };
-  Function *Fail = Find("_4core3str19slice_error_fail_rt");
-  Function *Panic = Find("_4core9panicking5panic");
+  Function *Fail = findRust(M, "_4core3str19slice_error_fail_rt");
+  Function *Panic = findRust(M, "_4core9panicking5panic");
   LLVMContext &C = M.getContext();
   Type *Ptr = PointerType::get(C, 0), *I64 = Type::getInt64Ty(C), *Void = Type::getVoidTy(C);
   if (!Fail || !Panic || Fail->getFunctionType() != FunctionType::get(Void, {Ptr, I64, I64, I64, Ptr}, false) ||
@@ -154,6 +170,7 @@ void prepare(Module &M, Findings &E) {
   keepRoots(M);
   replaceTraps(M);
   shortenStrFailure(M);
+  inlinePanics(M);
   harden(M);
 }
 
