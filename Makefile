@@ -14,7 +14,7 @@
 # Always through a shell, which looks commands up in the PATH set here and not in make's own.
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
-MAKEFLAGS += --no-print-directory
+MAKEFLAGS += --no-print-directory -j$(shell nproc)
 .DELETE_ON_ERROR:
 
 export XDG_CACHE_HOME ?= $(HOME)/.cache
@@ -62,7 +62,7 @@ build/vmrun: $(call find,kernel/vm,-name '*.go' -not -name '*_test.go') go.mod |
 	CGO_ENABLED=0 go build -o $@ ./kernel/vm/vmrun
 
 plugin: | bootstrap
-	@$(MAKE) -C llvm OUT=$(abspath $(LIB)/llvm) OBJ=$(abspath build/llvm)
+	@$(MAKE) -s -C llvm OUT=$(abspath $(LIB)/llvm) OBJ=$(abspath build/llvm)
 
 # build.sh does nothing for a kernel whose module is up to date.
 runtime: build/vmrun | bootstrap
