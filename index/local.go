@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package index
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+)
+
+const (
+	currentFile = "current.json"
+	lockFile    = "lock"
+	// keepBlobs is how long blobs stay that are no longer named, for readers that
+	// opened the copy before.
+	keepBlobs = time.Hour
+)
+
+// current is the local copy's table of contents. Hashes are in hex.
+type current struct {
+	Schema    int       `json:"schema"`
+	Anchor    string    `json:"anchor"` // hash of the root that trust began with
+	State     string    `json:"state"`  // the remote's, when it was synchronised
+	Synced    time.Time `json:"synced"`
+	Root      string    `json:"root"`
+	Timestamp string    `json:"timestamp"`
+	Snapshot  string    `json:"snapshot"`
+	Targets   string    `json:"targets"`
+}
+
+// local is a folder with a copy of the index.
+type local struct{ dir string }
+
+// lock keeps other processes from synchronising the same folder.
+func (l local) lock() (unlock func(), err error) {
+	if err := os.MkdirAll(filepath.Join(l.dir, "blobs"), 0o755); err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(filepath.Join(l.dir, lockFile), os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("lock %s: %w", f.Name(), err)
+	}
+	return func() { f.Close() }, nil
+}
+
+// read loads the table of contents and the roles. No copy is ErrNotSynced.
+func (l local) read() (*current, *roles, error) {
+	b, err := os.ReadFile(filepath.Join(l.dir, currentFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil, ErrNotSynced
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	var c current
+	if err := json.Unmarshal(b, &c); err != nil {
+		return nil, nil, refuse(currentFile, err)
+	}
+	if c.Schema != schema {
+		return nil, nil, fmt.Errorf("%s: schema is %d, this program reads %d: %w", currentFile, c.Schema, schema, ErrNotSynced)
+	}
+	var r roles
+	for _, f := range []struct {
+		hash string
+		to   *[]byte
+	}{{c.Root, &r.root}, {c.Timestamp, &r.timestamp}, {c.Snapshot, &r.snapshot}, {c.Targets, &r.targets}} {
+		if *f.to, err = l.blob(f.hash); err != nil {
+			return nil, nil, err
+		}
+	}
+	return &c, &r, nil
+}
+
+func (l local) path(hash string) (string, error) {
+	if b, err := hex.DecodeString(hash); err != nil || len(b) != sha256.Size {
+		return "", refuse(currentFile, fmt.Errorf("%.80q is not a hash", hash))
+	}
+	return filepath.Join(l.dir, "blobs", hash), nil
+}
+
+// blob reads a file of the copy and checks that it is the one it should be.
+func (l local) blob(hash string) ([]byte, error) {
+	path, err := l.path(hash)
+	if err != nil {
+		return nil, err
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	if hashOf(b) != hash {
+		return nil, refuse(path, errors.New("the local copy is damaged; removing its folder and synchronising again mends it"))
+	}
+	return b, nil
+}
+
+func (l local) has(hash string, size int64) bool {
+	path, err := l.path(hash)
+	if err != nil {
+		return false
+	}
+	fi, err := os.Stat(path)
+	return err == nil && fi.Mode().IsRegular() && fi.Size() == size
+}
+
+// put writes a blob. It is durable once syncDir has been called on its folder.
+func (l local) put(b []byte) (hash string, err error) {
+	hash = hashOf(b)
+	path, err := l.path(hash)
+	if err != nil {
+		return "", err
+	}
+	return hash, writeFile(path, b)
+}
+
+// write makes c the table of contents.
+func (l local) write(c *current) error {
+	b, err := json.MarshalIndent(c, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := syncDir(filepath.Join(l.dir, "blobs")); err != nil {
+		return err
+	}
+	if err := writeFile(filepath.Join(l.dir, currentFile), append(b, '\n')); err != nil {
+		return err
+	}
+	return syncDir(l.dir)
+}
+
+// clean removes blobs that are not kept, and have not been for a while.
+func (l local) clean(keep map[string]bool) error {
+	dir := filepath.Join(l.dir, "blobs")
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		fi, err := e.Info()
+		if err != nil || keep[e.Name()] || time.Since(fi.ModTime()) < keepBlobs {
+			continue
+		}
+		if err := os.Remove(filepath.Join(dir, e.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+func hashOf(b []byte) string {
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
+}
+
+// anchorOf names a root, however its JSON is laid out.
+func anchorOf(root []byte) (string, error) {
+	var b bytes.Buffer
+	if err := json.Compact(&b, root); err != nil {
+		return "", err
+	}
+	return hashOf(bytes.TrimSpace(b.Bytes())), nil
+}
+
+// writeFile replaces path by data that has reached the disk. The caller syncs the
+// folder.
+func writeFile(path string, data []byte) (err error) {
+	f, err := os.CreateTemp(filepath.Dir(path), ".tmp-")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			f.Close()
+			os.Remove(f.Name())
+		}
+	}()
+	if _, err := f.Write(data); err != nil {
+		return err
+	}
+	if err := f.Chmod(0o644); err != nil {
+		return err
+	}
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
+}
+
+// packageName is the package that a target is about.
+func packageName(target string) (string, bool) {
+	name, ok := strings.CutPrefix(target, "packages/")
+	if !ok {
+		return "", false
+	}
+	return strings.CutSuffix(name, ".json")
+}

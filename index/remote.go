@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package index
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"time"
+
+	"github.com/theupdateframework/go-tuf/v2/metadata"
+	"github.com/theupdateframework/go-tuf/v2/metadata/trustedmetadata"
+)
+
+// Remote is where the files of an index are published. A state is all of them at
+// one moment; it never changes. Nothing that a Remote gives is trusted.
+type Remote interface {
+	// Head is the current state, "" if there is none yet.
+	Head(ctx context.Context) (string, error)
+	// Get reads a file of a state. One of more than limit bytes is an error, one
+	// that is not there is fs.ErrNotExist.
+	Get(ctx context.Context, state, path string, limit int64) ([]byte, error)
+	// Commit makes the current state from parent, with files changed, and without
+	// those of no bytes. If another has been made current meanwhile it fails with
+	// fs.ErrExist, and the state is as that one left it.
+	Commit(ctx context.Context, parent string, files map[string][]byte) (string, error)
+}
+
+// Limits of the roles' files, in bytes, and of new roots in one go.
+const (
+	maxRoot      = 512 << 10
+	maxTimestamp = 64 << 10
+	maxSnapshot  = 2 << 20
+	maxTargets   = 64 << 20
+	maxNewRoots  = 256
+)
+
+const (
+	timestampFile = "timestamp.json"
+	searchPath    = "search.json"
+)
+
+func versioned(v int64, role string) string { return fmt.Sprintf("%d.%s.json", v, role) }
+
+// roles are the bytes of the four roles' files.
+type roles struct {
+	root, timestamp, snapshot, targets []byte
+}
+
+// chain is roles that have been verified from a root on.
+type chain struct {
+	roles
+	md *trustedmetadata.TrustedMetadata
+}
+
+func (c *chain) files() map[string]*metadata.TargetFiles {
+	return c.md.Targets[metadata.TARGETS].Signed.Targets
+}
+
+// verify checks roles that are all there, by their own root. At the zero time
+// nothing has expired.
+func verify(r roles, at time.Time) (*chain, error) {
+	md, err := trustedmetadata.New(r.root)
+	if err != nil {
+		return nil, refuse("root.json", err)
+	}
+	md.RefTime = at
+	if err := updateTimestamp(md, r.timestamp); err != nil {
+		return nil, refuse(timestampFile, err)
+	}
+	if _, err := md.UpdateSnapshot(r.snapshot, false); err != nil {
+		return nil, refuse("snapshot.json", err)
+	}
+	if _, err := md.UpdateTargets(r.targets); err != nil {
+		return nil, refuse("targets.json", err)
+	}
+	return &chain{r, md}, nil
+}
+
+// follow brings the roles up to date with a state of the remote, beginning with
+// root and, if there are any, the roles that were verified last. This is the
+// client workflow of the TUF specification, section 5.
+func follow(ctx context.Context, remote Remote, state string, root []byte, last *roles, at time.Time) (*chain, error) {
+	get := func(file string, limit int64) ([]byte, error) {
+		b, err := remote.Get(ctx, state, file, limit)
+		if err != nil {
+			return nil, &RemoteError{Op: "read " + file, Err: err}
+		}
+		return b, nil
+	}
+	c := &chain{roles: roles{root: root}}
+	if last != nil {
+		c.root = last.root
+	}
+	var err error
+	if c.md, err = trustedmetadata.New(c.root); err != nil {
+		return nil, refuse("root.json", err)
+	}
+	c.md.RefTime = at
+	for range maxNewRoots {
+		file := versioned(c.md.Root.Signed.Version+1, metadata.ROOT)
+		b, err := get(file, maxRoot)
+		if errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+		if err != nil {
+			return nil, err
+		}
+		if _, err := c.md.UpdateRoot(b); err != nil {
+			return nil, refuse(file, err)
+		}
+		c.root = b
+	}
+	// What was seen last guards against older; that it may have expired, or be
+	// signed by a key that the root no longer has, is all right.
+	if last != nil && updateTimestamp(c.md, last.timestamp) == nil || c.md.Timestamp != nil {
+		c.timestamp = last.timestamp
+	}
+	b, err := get(timestampFile, maxTimestamp)
+	if err != nil {
+		return nil, err
+	}
+	switch err := updateTimestamp(c.md, b); {
+	case err == nil:
+		c.timestamp = b
+	case is[*metadata.ErrEqualVersionNumber](err) && !c.md.Timestamp.Signed.IsExpired(at):
+	case is[*metadata.ErrEqualVersionNumber](err):
+		return nil, refuse(timestampFile, &metadata.ErrExpiredMetadata{Msg: "it has not been renewed since " + expiry(c.md.Timestamp.Signed.Expires)})
+	case is[*metadata.ErrExpiredMetadata](err) && !c.md.Root.Signed.IsExpired(at):
+		return nil, refuse(timestampFile, fmt.Errorf("%w on %s", err, expiry(c.md.Timestamp.Signed.Expires)))
+	default:
+		return nil, refuse(timestampFile, err)
+	}
+	if last != nil {
+		if _, err := c.md.UpdateSnapshot(last.snapshot, true); err == nil {
+			c.snapshot = last.snapshot
+		}
+	}
+	if c.snapshot == nil {
+		file := versioned(c.md.Timestamp.Signed.Meta["snapshot.json"].Version, metadata.SNAPSHOT)
+		if c.snapshot, err = get(file, maxSnapshot); err != nil {
+			return nil, err
+		}
+		if _, err := c.md.UpdateSnapshot(c.snapshot, false); err != nil {
+			return nil, refuse(file, err)
+		}
+	}
+	if last != nil {
+		if _, err := c.md.UpdateTargets(last.targets); err == nil {
+			c.targets = last.targets
+		}
+	}
+	if c.targets == nil {
+		meta := c.md.Snapshot.Signed.Meta["targets.json"]
+		if meta == nil {
+			return nil, refuse("snapshot.json", errors.New("it does not speak of targets.json"))
+		}
+		file := versioned(meta.Version, metadata.TARGETS)
+		if c.targets, err = get(file, maxTargets); err != nil {
+			return nil, err
+		}
+		if _, err := c.md.UpdateTargets(c.targets); err != nil {
+			return nil, refuse(file, err)
+		}
+	}
+	return c, nil
+}
+
+// updateTimestamp is UpdateTimestamp of bytes that may lack what it relies on.
+func updateTimestamp(md *trustedmetadata.TrustedMetadata, b []byte) error {
+	t, err := metadata.Timestamp().FromBytes(b)
+	if err != nil {
+		return err
+	}
+	if t.Signed.Meta["snapshot.json"] == nil {
+		return errors.New("it does not speak of snapshot.json")
+	}
+	_, err = md.UpdateTimestamp(b)
+	return err
+}
+
+func expiry(t time.Time) string { return t.UTC().Format(time.DateOnly) }
+
+// targetFile is where a target is published.
+func targetFile(target string, f *metadata.TargetFiles) (string, error) {
+	hash := f.Hashes["sha256"]
+	if len(hash) != 32 {
+		return "", refuse(target, errors.New("no SHA-256 of it is signed"))
+	}
+	dir, base := path.Split(target)
+	return "targets/" + dir + hex.EncodeToString(hash) + "." + base, nil
+}
+
+// getTarget reads a target file and checks it.
+func getTarget(ctx context.Context, remote Remote, state, target string, f *metadata.TargetFiles) ([]byte, error) {
+	file, err := targetFile(target, f)
+	if err != nil {
+		return nil, err
+	}
+	if f.Length < 0 || f.Length > maxTarget(target) {
+		return nil, refuse(target, fmt.Errorf("%d bytes, more than %d", f.Length, maxTarget(target)))
+	}
+	b, err := remote.Get(ctx, state, file, f.Length)
+	if err != nil {
+		return nil, &RemoteError{Op: "read " + file, Err: err}
+	}
+	if err := f.VerifyLengthHashes(b); err != nil {
+		return nil, refuse(target, err)
+	}
+	return b, nil
+}
+
+func maxTarget(target string) int64 {
+	if target == searchPath {
+		return MaxSearch
+	}
+	return MaxPackage
+}
