@@ -143,8 +143,9 @@ void shortenStrFailure(Module &M) {
   Function *Panic = findRust(M, "_4core9panicking5panic");
   LLVMContext &C = M.getContext();
   Type *Ptr = PointerType::get(C, 0), *I64 = Type::getInt64Ty(C), *Void = Type::getVoidTy(C);
-  if (!Fail || !Panic || Fail->getFunctionType() != FunctionType::get(Void, {Ptr, I64, I64, I64, Ptr}, false) ||
-      Panic->getFunctionType() != FunctionType::get(Void, {Ptr, I64, Ptr}, false))
+  auto *FailTy = FunctionType::get(Void, {Ptr, I64, I64, I64, Ptr}, false);
+  auto *PanicTy = FunctionType::get(Void, {Ptr, I64, Ptr}, false);
+  if (!Fail || !Panic || Fail->getFunctionType() != FailTy || Panic->getFunctionType() != PanicTy)
     return; // another core: the long way works too
   DISubprogram *SP = Fail->getSubprogram();
   Fail->deleteBody();
@@ -154,7 +155,8 @@ void shortenStrFailure(Module &M) {
   if (SP)
     B.SetCurrentDebugLocation(DILocation::get(C, SP->getLine(), 0, SP));
   StringRef Text = "str slice out of range or not at a character";
-  B.CreateCall(Panic, {B.CreateGlobalString(Text, "iu.str", 0, &M, false), B.getInt64(Text.size()), Fail->getArg(4)})
+  Value *Message = B.CreateGlobalString(Text, "iu.str", 0, &M, false);
+  B.CreateCall(Panic, {Message, B.getInt64(Text.size()), Fail->getArg(4)})
       ->setCallingConv(Panic->getCallingConv());
   B.CreateUnreachable();
 }

@@ -19,7 +19,8 @@ tmp=$(mktemp -d) || exit 1
 trap 'rm -rf "$tmp"' EXIT
 [ $# -gt 0 ] || set -- *.ll refuse/*.ll rust/*.rs
 
-llc='llc -O2 --code-model=kernel --relocation-model=static --stack-size-section --function-sections=0 --data-sections=0 --trap-unreachable --profile-guided-section-prefix=false'
+llc='llc -O2 --code-model=kernel --relocation-model=static --stack-size-section --function-sections=0 --data-sections=0 --trap-unreachable --profile-guided-section-prefix=false --no-x86-call-frame-opt'
+export IU_LLC="$llc"
 passed=0 failed=0
 for test in "$@"; do
 	out=$tmp/$(echo "$test" | tr / _)
