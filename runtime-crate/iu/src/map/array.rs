@@ -14,16 +14,19 @@ pub struct Array<V, const N: u32> {
     _value: PhantomData<V>,
 }
 
+// Without bounds, so that an error is about the type and not about this.
+impl<V, const N: u32> Array<V, N> {
+    #[doc(hidden)]
+    pub const fn __named(self, name: &str) -> Self {
+        Array { cell: self.cell.named(name), _value: PhantomData }
+    }
+}
+
 impl<V: Plain, const N: u32> Array<V, N> {
     /// The initial value of a static with `#[map]`.
     #[allow(clippy::new_without_default)]
     pub const fn new() -> Self {
         Array { cell: MapCell::new::<u32, V>(abi::map_type::ARRAY, N), _value: PhantomData }
-    }
-
-    #[doc(hidden)]
-    pub const fn __named(self, name: &str) -> Self {
-        Array { cell: self.cell.named(name), _value: PhantomData }
     }
 
     /// Number of values.

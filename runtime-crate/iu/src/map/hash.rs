@@ -13,16 +13,19 @@ pub struct HashMap<K, V, const N: u32> {
     _kv: PhantomData<(K, V)>,
 }
 
+// Without bounds, so that an error is about the type and not about this.
+impl<K, V, const N: u32> HashMap<K, V, N> {
+    #[doc(hidden)]
+    pub const fn __named(self, name: &str) -> Self {
+        HashMap { cell: self.cell.named(name), _kv: PhantomData }
+    }
+}
+
 impl<K: Plain, V: Plain, const N: u32> HashMap<K, V, N> {
     /// The initial value of a static with `#[map]`.
     #[allow(clippy::new_without_default)]
     pub const fn new() -> Self {
         HashMap { cell: MapCell::new::<K, V>(abi::map_type::HASH, N), _kv: PhantomData }
-    }
-
-    #[doc(hidden)]
-    pub const fn __named(self, name: &str) -> Self {
-        HashMap { cell: self.cell.named(name), _kv: PhantomData }
     }
 
     /// A copy of the key's value. If another CPU removes the key meanwhile, its

@@ -24,6 +24,14 @@ pub struct LockedArray<V, const N: u32> {
     _value: PhantomData<V>,
 }
 
+// Without bounds, so that an error is about the type and not about this.
+impl<V, const N: u32> LockedArray<V, N> {
+    #[doc(hidden)]
+    pub const fn __named(self, name: &str) -> Self {
+        LockedArray { cell: self.cell.named(name), _value: PhantomData }
+    }
+}
+
 impl<V: Plain, const N: u32> LockedArray<V, N> {
     /// The initial value of a static with `#[map]`.
     #[allow(clippy::new_without_default)]
@@ -32,11 +40,6 @@ impl<V: Plain, const N: u32> LockedArray<V, N> {
             cell: MapCell::new::<u32, Locked<V>>(abi::map_type::ARRAY, N),
             _value: PhantomData,
         }
-    }
-
-    #[doc(hidden)]
-    pub const fn __named(self, name: &str) -> Self {
-        LockedArray { cell: self.cell.named(name), _value: PhantomData }
     }
 
     /// Number of values.

@@ -39,6 +39,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes};
 )]
 pub trait Plain: FromBytes + IntoBytes + Immutable + Sized + 'static {}
 
+#[diagnostic::do_not_recommend]
 impl<T: FromBytes + IntoBytes + Immutable + Sized + 'static> Plain for T {}
 
 mod sealed {

@@ -14,6 +14,14 @@ pub struct PerCpuArray<V, const N: u32> {
     _value: PhantomData<V>,
 }
 
+// Without bounds, so that an error is about the type and not about this.
+impl<V, const N: u32> PerCpuArray<V, N> {
+    #[doc(hidden)]
+    pub const fn __named(self, name: &str) -> Self {
+        PerCpuArray { cell: self.cell.named(name), _value: PhantomData }
+    }
+}
+
 impl<V: Plain, const N: u32> PerCpuArray<V, N> {
     /// The initial value of a static with `#[map]`.
     #[allow(clippy::new_without_default)]
@@ -22,11 +30,6 @@ impl<V: Plain, const N: u32> PerCpuArray<V, N> {
             cell: MapCell::new::<u32, V>(abi::map_type::PERCPU_ARRAY, N),
             _value: PhantomData,
         }
-    }
-
-    #[doc(hidden)]
-    pub const fn __named(self, name: &str) -> Self {
-        PerCpuArray { cell: self.cell.named(name), _value: PhantomData }
     }
 
     /// A copy of this CPU's value `i`; `None` beyond the end.

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+//! Compares `iu::abi` with `kernel/module/iu_abi.h`, by a C program that prints
+//! the header's sizes, offsets and numbers.
+
+use std::collections::BTreeMap;
+use std::mem::{offset_of, size_of};
+use std::path::Path;
+use std::process::Command;
+
+use iu::abi;
+
+type Marker = abi::Marker<extern "C" fn()>;
+
+/// What the header's expressions must be.
+fn expected() -> Vec<(&'static str, usize)> {
+    vec![
+        ("IU_ABI_VERSION", abi::ABI_VERSION.into()),
+        ("IU_ABI_NAME_LEN", abi::NAME_LEN),
+        ("IU_HOOK_XDP", abi::hook::XDP as usize),
+        ("IU_HOOK_TC", abi::hook::TC as usize),
+        ("IU_PARAM_BOOL", abi::param_type::BOOL as usize),
+        ("IU_PARAM_U64", abi::param_type::U64 as usize),
+        ("IU_PARAM_I64", abi::param_type::I64 as usize),
+        ("BPF_MAP_TYPE_HASH", abi::map_type::HASH as usize),
+        ("BPF_MAP_TYPE_ARRAY", abi::map_type::ARRAY as usize),
+        ("BPF_MAP_TYPE_PERCPU_ARRAY", abi::map_type::PERCPU_ARRAY as usize),
+        ("BPF_ANY", abi::update::ANY as usize),
+        ("BPF_NOEXIST", abi::update::NOEXIST as usize),
+        ("BPF_EXIST", abi::update::EXIST as usize),
+        ("XDP_ABORTED", iu::XdpAction::Aborted as usize),
+        ("XDP_DROP", iu::XdpAction::Drop as usize),
+        ("XDP_PASS", iu::XdpAction::Pass as usize),
+        ("XDP_TX", iu::XdpAction::Tx as usize),
+        ("(__u64)TC_ACT_UNSPEC", iu::TcAction::Unspec as isize as usize),
+        ("TC_ACT_OK", iu::TcAction::Ok as usize),
+        ("TC_ACT_SHOT", iu::TcAction::Shot as usize),
+        ("sizeof(struct iu_abi_marker)", size_of::<Marker>()),
+        ("offsetof(struct iu_abi_marker, name)", offset_of!(Marker, name)),
+        ("offsetof(struct iu_abi_marker, hook)", offset_of!(Marker, hook)),
+        ("offsetof(struct iu_abi_marker, on_fault)", offset_of!(Marker, on_fault)),
+        ("offsetof(struct iu_abi_marker, func)", offset_of!(Marker, func)),
+        ("sizeof(struct iu_abi_map)", size_of::<abi::Map>()),
+        ("offsetof(struct iu_abi_map, name)", offset_of!(abi::Map, name)),
+        ("offsetof(struct iu_abi_map, type)", offset_of!(abi::Map, map_type)),
+        ("offsetof(struct iu_abi_map, key_size)", offset_of!(abi::Map, key_size)),
+        ("offsetof(struct iu_abi_map, value_size)", offset_of!(abi::Map, value_size)),
+        ("offsetof(struct iu_abi_map, max_entries)", offset_of!(abi::Map, max_entries)),
+        ("offsetof(struct iu_abi_map, map_flags)", offset_of!(abi::Map, map_flags)),
+        ("offsetof(struct iu_abi_map, stride)", offset_of!(abi::Map, stride)),
+        ("offsetof(struct iu_abi_map, map)", offset_of!(abi::Map, map)),
+        ("offsetof(struct iu_abi_map, data)", offset_of!(abi::Map, data)),
+        ("offsetof(struct iu_abi_map, reserved)", offset_of!(abi::Map, reserved)),
+        ("sizeof(struct iu_abi_param)", size_of::<abi::Param>()),
+        ("offsetof(struct iu_abi_param, name)", offset_of!(abi::Param, name)),
+        ("offsetof(struct iu_abi_param, type)", offset_of!(abi::Param, param_type)),
+        ("offsetof(struct iu_abi_param, min)", offset_of!(abi::Param, min)),
+        ("offsetof(struct iu_abi_param, max)", offset_of!(abi::Param, max)),
+        ("offsetof(struct iu_abi_param, value)", offset_of!(abi::Param, value)),
+        ("sizeof(struct iu_ctx_tc)", size_of::<abi::CtxTc>()),
+        ("offsetof(struct iu_ctx_tc, data)", offset_of!(abi::CtxTc, data)),
+        ("offsetof(struct iu_ctx_tc, data_end)", offset_of!(abi::CtxTc, data_end)),
+        ("offsetof(struct iu_ctx_tc, skb)", offset_of!(abi::CtxTc, skb)),
+        ("offsetof(struct iu_ctx_tc, len)", offset_of!(abi::CtxTc, len)),
+        ("offsetof(struct iu_ctx_tc, ifindex)", offset_of!(abi::CtxTc, ifindex)),
+        ("offsetof(struct iu_ctx_tc, mark)", offset_of!(abi::CtxTc, mark)),
+        ("offsetof(struct iu_ctx_tc, protocol)", offset_of!(abi::CtxTc, protocol)),
+    ]
+}
+
+#[test]
+fn layouts_match_the_header() {
+    let header = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../kernel/module/iu_abi.h");
+    if !header.exists() {
+        eprintln!("skipped: {} is not there (a copy of the crate alone)", header.display());
+        return;
+    }
+    let dir = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let mut c = String::from(
+        "#include <stdio.h>\n#include <stddef.h>\n#include <linux/bpf.h>\n\
+         #include <linux/pkt_cls.h>\n#define IU_ABI_NO_TYPES\n",
+    );
+    c += &format!("#include \"{}\"\nint main(void) {{\n", header.display());
+    for (e, _) in expected() {
+        c += &format!("printf(\"%s=%llu\\n\", \"{e}\", (unsigned long long)({e}));\n");
+    }
+    c += "return 0; }\n";
+    let (src, exe) = (dir.join("abi.c"), dir.join("abi"));
+    std::fs::write(&src, c).unwrap();
+    let ok = Command::new("cc").arg("-o").arg(&exe).arg(&src).status().expect("cc").success();
+    assert!(ok, "the header does not compile");
+    let out = String::from_utf8(Command::new(&exe).output().unwrap().stdout).unwrap();
+    let got: BTreeMap<&str, usize> = out
+        .lines()
+        .filter_map(|l| l.rsplit_once('='))
+        .map(|(k, v)| (k, v.parse::<u64>().unwrap() as usize))
+        .collect();
+    for (e, want) in expected() {
+        assert_eq!(got.get(e), Some(&want), "{e}");
+    }
+}
+
+/// The crate binds the symbols that the header declares, and no other.
+#[test]
+fn symbols_match_the_header() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let Ok(header) = std::fs::read_to_string(root.join("../../kernel/module/iu_abi.h")) else {
+        return;
+    };
+    let bindings = std::fs::read_to_string(root.join("src/sys/kernel.rs")).unwrap();
+    let bound: Vec<&str> = bindings
+        .split("pub(crate) fn ")
+        .filter_map(|s| s.split('(').next())
+        .filter(|s| s.starts_with("iu_rt_"))
+        .collect();
+    assert!(bound.len() > 10, "{bound:?}");
+    for b in &bound {
+        assert!(header.contains(&format!(", {b}, (")), "the header has no {b}");
+    }
+    // What the pass alone calls.
+    let pass = ["iu_rt_poll", "iu_rt_stack_overflow"];
+    for line in header.lines().filter(|l| l.trim_start().starts_with("X(") && l.contains("iu_rt_")) {
+        let name = line.split(", ").nth(1).unwrap();
+        assert!(bound.contains(&name) || pass.contains(&name), "the crate does not bind {name}");
+    }
+}

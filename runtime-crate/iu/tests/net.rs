@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+//! Headers, views and checksums, on made and on random packets.
+
+use iu::net::checksum::{self, Sum};
+use iu::net::{self, ETH_IPV4, ETH_VLAN, IPPROTO_TCP, IPPROTO_UDP};
+
+/// Ethernet, an optional VLAN tag, IPv4 with options, a transport header, payload.
+fn packet(vlan: bool, options: usize, protocol: u8, l4: &[u8], payload: &[u8]) -> Vec<u8> {
+    let mut p = vec![2; 12];
+    if vlan {
+        p.extend(ETH_VLAN.to_be_bytes());
+        p.extend([0x20, 0x05]);
+    }
+    p.extend(ETH_IPV4.to_be_bytes());
+    let len = (20 + options + l4.len() + payload.len()) as u16;
+    p.push(0x40 | (5 + options / 4) as u8);
+    p.push(0);
+    p.extend(len.to_be_bytes());
+    p.extend([0, 0, 0x40, 0, 64, protocol, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2]);
+    p.extend(vec![1; options]);
+    p.extend(l4);
+    p.extend(payload);
+    p
+}
+
+fn udp(len: u16) -> [u8; 8] {
+    let [a, b] = len.to_be_bytes();
+    [0x10, 0, 0x2b, 0xcb, a, b, 0, 0]
+}
+
+fn tcp(words: u8) -> Vec<u8> {
+    let mut h = vec![0; usize::from(words) * 4];
+    h[1] = 80;
+    h[12] = words << 4;
+    h
+}
+
+#[test]
+fn views_of_udp() {
+    for vlan in [false, true] {
+        for options in [0, 4, 40] {
+            let mut p = packet(vlan, options, IPPROTO_UDP, &udp(12), b"data");
+            p.extend(b"padding");
+            let v = net::udp4(&p).unwrap();
+            assert_eq!((v.udp.dst_port.get(), v.payload), (11211, &b"data"[..]));
+            assert_eq!(&p[v.payload_at..][..4], b"data");
+            let m = net::udp4_mut(&mut p).unwrap();
+            m.udp.swap();
+            m.ip.swap();
+            m.eth.swap();
+            m.payload[0] = b'D';
+            let v = net::udp4(&p).unwrap();
+            assert_eq!((v.udp.src_port.get(), v.ip.src[3], v.payload), (11211, 2, &b"Data"[..]));
+        }
+    }
+}
+
+#[test]
+fn views_of_tcp() {
+    let mut p = packet(false, 0, IPPROTO_TCP, &tcp(8), b"GET");
+    p.extend([0; 3]);
+    let v = net::tcp4(&p).unwrap();
+    assert_eq!((v.payload, v.payload_len, v.payload_at), (&b"GET"[..], 3, 14 + 20 + 32));
+    // Of a segment whose rest is in pages, what is there.
+    let v = net::tcp4(&p[..14 + 20 + 33]).unwrap();
+    assert_eq!((v.payload, v.payload_len), (&b"G"[..], 3));
+    net::tcp4_mut(&mut p).unwrap().payload[0] = b'S';
+    assert_eq!(net::tcp4(&p).unwrap().payload, b"SET");
+}
+
+#[test]
+fn odd_packets_have_no_view() {
+    let good = packet(false, 0, IPPROTO_UDP, &udp(12), b"data");
+    assert!(net::udp4(&good).is_some());
+    for n in 0..good.len() {
+        assert!(net::udp4(&good[..n]).is_none(), "{n} bytes");
+    }
+    for (what, at, value) in [
+        ("EtherType", 12, 9),
+        ("version", 14, 0x65),
+        ("header length", 14, 0x44),
+        ("total length", 17, 19),
+        ("more fragments", 20, 0x20),
+        ("fragment offset", 21, 1),
+        ("protocol", 23, 6),
+        ("UDP length beyond the packet", 39, 13),
+        ("UDP length below its header", 39, 7),
+    ] {
+        let mut p = good.clone();
+        p[at] = value;
+        assert!(net::udp4(&p).is_none() && net::udp4_mut(&mut p).is_none(), "{what}");
+    }
+    let good = packet(false, 0, IPPROTO_TCP, &tcp(5), b"");
+    assert!(net::tcp4(&good).is_some());
+    for offset in [0x40, 0x60] {
+        let mut p = good.clone();
+        p[46] = offset;
+        assert!(net::tcp4(&p).is_none());
+    }
+}
+
+/// xorshift64
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+}
+
+#[test]
+fn no_packet_panics_and_views_agree() {
+    let mut r = Random(1);
+    let mut seen = 0;
+    for i in 0..200_000 {
+        let protocol = if i % 2 == 0 { IPPROTO_UDP } else { IPPROTO_TCP };
+        let l4 = if i % 2 == 0 { udp(8 + (r.next() % 8) as u16).to_vec() } else { tcp(5 + (r.next() % 4) as u8) };
+        let mut p = packet(r.next() % 4 == 0, (r.next() % 4 * 4) as usize, protocol, &l4, &[3; 9]);
+        for _ in 0..r.next() % 3 {
+            let at = (r.next() as usize) % p.len();
+            p[at] = r.next() as u8;
+        }
+        p.truncate((r.next() as usize) % (p.len() + 20));
+        let udp = net::udp4(&p).map(|v| (v.payload_at, v.payload.len()));
+        let tcp = net::tcp4(&p).map(|v| (v.payload_at, v.payload_len));
+        assert!(udp.is_none() || tcp.is_none());
+        seen += usize::from(udp.is_some()) + usize::from(tcp.is_some());
+        if let Some((at, len)) = udp {
+            assert!(at + len <= p.len());
+        }
+        let len = p.len();
+        assert_eq!(net::udp4_mut(&mut p).map(|v| len - v.payload.len()), udp.map(|u| u.0));
+        assert_eq!(net::tcp4_mut(&mut p).map(|v| len - v.payload.len()), tcp.map(|t| t.0));
+    }
+    assert!(seen > 20_000, "only {seen} packets had a view");
+}
+
+/// RFC 1071 as it is written down.
+fn naive(b: &[u8]) -> u16 {
+    let mut sum = 0u32;
+    for w in b.chunks(2) {
+        sum += u32::from(w[0]) << 8 | u32::from(*w.get(1).unwrap_or(&0));
+        sum = (sum & 0xffff) + (sum >> 16);
+    }
+    !(sum as u16)
+}
+
+#[test]
+fn checksums() {
+    let mut r = Random(2);
+    for _ in 0..2000 {
+        let mut b: Vec<u8> = (0..r.next() % 64 + 4).map(|_| r.next() as u8).collect();
+        let full = Sum::new().bytes(&b).finish();
+        assert_eq!(full, naive(&b));
+        let half = b.len() / 4 * 2;
+        assert_eq!(Sum::new().bytes(&b[..half]).bytes(&b[half..]).finish(), full);
+        let at = (r.next() as usize) % (b.len() / 2 - 1) * 2;
+        let old = [b[at], b[at + 1], b[at + 2], b[at + 3]];
+        let new = (r.next() as u32).to_be_bytes();
+        b[at..at + 4].copy_from_slice(&new);
+        if b.iter().all(|x| *x == 0) {
+            continue; // The two zeros of one's complement: not in a header.
+        }
+        let want = naive(&b);
+        let two = checksum::update32(full, u32::from_be_bytes(old), u32::from_be_bytes(new));
+        assert_eq!(two, want);
+        let one = checksum::update16(full, u16::from_be_bytes([old[0], old[1]]), u16::from_be_bytes([new[0], new[1]]));
+        let one = checksum::update16(one, u16::from_be_bytes([old[2], old[3]]), u16::from_be_bytes([new[2], new[3]]));
+        assert_eq!(one, want);
+    }
+    assert_eq!(Sum::new().bytes(&[0xff; 100_000]).finish(), 0);
+    assert_eq!(Sum::new().bytes(&[0xff; 100_000]).finish_udp(), 0xffff);
+}
+
+#[test]
+fn header_checksums() {
+    let mut p = packet(false, 0, IPPROTO_UDP, &udp(12), b"data");
+    let m = net::udp4_mut(&mut p).unwrap();
+    m.ip.fill_checksum();
+    assert_eq!(naive(&p[14..34]), 0);
+    let m = net::udp4_mut(&mut p).unwrap();
+    m.ip.set_total_len(1000);
+    assert_eq!(m.ip.total_len.get(), 1000);
+    assert_eq!(naive(&p[14..34]), 0);
+}
