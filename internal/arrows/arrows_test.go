@@ -26,6 +26,7 @@ var arrows = map[string][]string{
 	"cmd":              {"install", "resolve", "index", "registry", "signing", "kernel", "kernel/vm", "manifest", "toolchain"},
 	"internal/demo":    {"internal/testbed", "kernel/vm"},
 	"internal/testbed": {"kernel/vm"},
+	"internal/vmtest":  {},
 	"internal/arrows":  {},
 	"scripts":          {"toolchain"},
 
@@ -46,6 +47,9 @@ var arrows = map[string][]string{
 var testArrows = map[string][]string{
 	// The tests of the kernel's edge run in machines, on signed objects.
 	"kernel": {"kernel/vm", "signing"},
+	// The index is tested in a registry, which is what it is published to.
+	"index":           {"registry"},
+	"internal/vmtest": {"internal/testbed", "kernel/vm"},
 }
 
 // pure are units without input and output of their own: what of the standard
