@@ -8,8 +8,10 @@ import (
 	"io/fs"
 	"os"
 
+	"github.com/iupkg/iupkg/index"
 	"github.com/iupkg/iupkg/install"
 	"github.com/iupkg/iupkg/kernel"
+	"github.com/iupkg/iupkg/manifest"
 	"github.com/iupkg/iupkg/registry"
 	"github.com/iupkg/iupkg/resolve"
 	"github.com/iupkg/iupkg/signing"
@@ -67,12 +69,20 @@ func classify(err error) (code int, hint string) {
 		return exitUsage, ""
 	case errors.Is(err, install.ErrBusy):
 		return exitBusy, "wait until it is done, then try again"
-	case isA[*resolve.Unsatisfiable](err), isA[*install.Unfit](err):
+	case isA[*resolve.Unsatisfiable](err), isA[*install.Unfit](err), isA[noSuchVersion](err):
 		return exitNoVersion, ""
-	case isA[*signing.Untrusted](err), isA[*signing.SignatureError](err), isA[*install.Mismatch](err):
+	case isA[*index.UnknownPackage](err), errors.Is(err, manifest.ErrUnknownPackage):
+		return exitNoVersion, "iupkg search finds names, iupkg sync brings new ones"
+	case errors.Is(err, errNoIndexRoot):
+		return exitTrust, "trust a publisher with iupkg trust add FILE"
+	case isA[*index.Untrusted](err), isA[*signing.Untrusted](err), isA[*signing.SignatureError](err), isA[*install.Mismatch](err):
 		return exitTrust, "iupkg trust list says whom this machine trusts; trust a publisher with iupkg trust add FILE"
 	case isA[*install.CorruptBlob](err):
 		return exitTrust, "what was moved away is fetched again when a registry is at hand"
+	case errors.Is(err, index.ErrNotSynced):
+		return exitNetwork, "run iupkg sync with --registry"
+	case isA[*index.VersionExists](err), registry.KindOf(err) == registry.Conflict:
+		return exitFailure, "a version never changes once it is published: raise it in iupkg.toml"
 	case errors.Is(err, install.ErrNotStored):
 		return exitNetwork, "leave out --offline, or give --registry"
 	case errors.Is(err, kernel.ErrNoRuntime):
@@ -89,6 +99,9 @@ func classify(err error) (code int, hint string) {
 	case registry.Denied:
 		return exitNetwork, "log in with docker login or podman login"
 	default: // it answers, with something else than should be there
+		return exitNetwork, ""
+	}
+	if isA[*index.RemoteError](err) {
 		return exitNetwork, ""
 	}
 	var drift *driftError

@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/iupkg/iupkg/index"
 	"github.com/iupkg/iupkg/signing"
 )
 
@@ -93,26 +94,20 @@ type keyInfo struct {
 	KeyID       string    `json:"keyID"`
 	Certificate string    `json:"kernelCertificate"` // serial number
 	NotAfter    time.Time `json:"kernelCertificateNotAfter"`
-	Index       bool      `json:"index"` // has started an index
 	Dir         string    `json:"dir"`
 }
 
 func newKeyInfo(k *signing.Keys, dir string) (keyInfo, error) {
 	id, err := signing.KeyID(k.Publisher.Public())
 	c := k.KernelCertificate
-	return keyInfo{k.Name, id, fmt.Sprintf("%x", c.SerialNumber), c.NotAfter, len(k.IndexRoot) > 0, dir}, err
+	return keyInfo{k.Name, id, fmt.Sprintf("%x", c.SerialNumber), c.NotAfter, dir}, err
 }
 
 func (i *keyInfo) write(w io.Writer) {
-	index := "none yet: the first publish starts it"
-	if i.Index {
-		index = "started"
-	}
 	table(w, "",
 		row("publisher", i.Publisher),
 		row("key", i.KeyID),
 		row("kernel certificate", fmt.Sprintf("serial %s, valid until %s", i.Certificate, i.NotAfter.Format(time.DateOnly))),
-		row("index", index),
 		row("folder", i.Dir))
 }
 
@@ -149,6 +144,10 @@ func (a *app) keyNew(name string) error {
 	keys, err := signing.NewKeys(name)
 	if err != nil {
 		return usageError{err}
+	}
+	// From the beginning, so that the public half never has to be given out twice.
+	if keys.IndexRoot, err = index.NewRoot(keys); err != nil {
+		return err
 	}
 	dir := filepath.Join(top, name)
 	if err := signing.SaveKeys(dir, keys, keyPassword()); err != nil {

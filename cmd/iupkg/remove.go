@@ -87,7 +87,8 @@ func (a *app) without(cur *install.Generation, names []string) ([]install.Item, 
 	}
 }
 
-// transact makes a plan from the generation in force and carries it out.
+// transact makes a plan from the generation in force and carries it out. With
+// dry it only shows the plan, which is then made without a lock.
 func (a *app) transact(ctx context.Context, env *install.Env, dry bool, plan func(*install.Generation) (*install.Plan, error)) error {
 	root := a.root()
 	if dry {

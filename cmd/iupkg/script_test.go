@@ -31,11 +31,17 @@ func setupScript(env *testscript.Env) error {
 //	tree NAME [DIR]          remembers every file below DIR ($ROOT), with content
 //	sametree NAME [DIR]      compares with what was remembered
 //	flip FILE [OFFSET]       flips one bit of a file
+//	mkext DIR VERSION …      makes a built package, see mkext
+//	serve VAR DIR [ADDR]     runs a registry, see serve
+//	proxy VAR ADDR MODE      runs a harmful proxy, see proxy
 var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args []string){
 	"exits":    exits,
 	"tree":     tree,
 	"sametree": sameTree,
 	"flip":     flip,
+	"mkext":    mkext,
+	"serve":    serve,
+	"proxy":    proxy,
 }
 
 func exits(ts *testscript.TestScript, neg bool, args []string) {
@@ -59,7 +65,8 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // listing describes every file below dir. The lock is left out: that it is
-// there, and who held it last, is no state.
+// there, and who held it last, is no state. So is the copy of the index, a cache
+// that every install renews.
 func listing(dir string) (string, error) {
 	var b strings.Builder
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
@@ -69,6 +76,9 @@ func listing(dir string) (string, error) {
 		rel, err := filepath.Rel(dir, path)
 		if err != nil || rel == "lock" {
 			return err
+		}
+		if rel == "index" {
+			return fs.SkipDir
 		}
 		switch {
 		case d.IsDir():

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 
 	"github.com/iupkg/iupkg/kernel"
 	"github.com/iupkg/iupkg/signing"
@@ -149,7 +150,11 @@ func addCertificates(id *signing.Identity) (int, error) {
 	defer dev.Close()
 	for i, c := range certs {
 		if err := dev.AddKey(c.Raw); err != nil {
-			return i, fmt.Errorf("certificate of %s: %w", id.Publisher, err)
+			err = fmt.Errorf("certificate of %s: %w", id.Publisher, err)
+			if errors.Is(err, unix.EPERM) {
+				err = withHint(err, "the keyring was sealed by iupkg trust seal: trust the publisher after the next boot, before it is sealed again")
+			}
+			return i, err
 		}
 	}
 	return len(certs), nil

@@ -7,9 +7,14 @@ import "github.com/spf13/cobra"
 // verbs lists every command, in the order in which help shows its group.
 func (a *app) verbs() []*cobra.Command {
 	return []*cobra.Command{
+		a.installCommand(),
 		a.removeCommand(),
 		a.listCommand(),
 		a.statusCommand(),
+		a.syncCommand(),
+		a.searchCommand(),
+		a.infoCommand(),
+		a.resolveCommand(),
 		a.verifyCommand(),
 		a.historyCommand(),
 		a.rollbackCommand(),
@@ -19,7 +24,9 @@ func (a *app) verbs() []*cobra.Command {
 		a.gcCommand(),
 		a.keyCommand(),
 		a.trustCommand(),
+		a.newCommand(),
 		a.buildCommand(),
+		a.publishCommand(),
 		a.registryCommand(),
 		a.vmCommand(),
 		a.versionCommand(),

@@ -70,7 +70,14 @@ func (a *app) vmRun(ctx context.Context, cfg vm.Config, argv []string) error {
 		return err
 	}
 	a.ui.clearProgress()
-	code, err := m.Exec(ctx, vm.Cmd{Argv: argv, Dir: dir, Stdout: a.ui.out, Stderr: a.ui.err})
+	// What is iupkg's own here is there too: the files are the same.
+	var env []string
+	for _, e := range os.Environ() {
+		if strings.HasPrefix(e, "IUPKG_") {
+			env = append(env, e)
+		}
+	}
+	code, err := m.Exec(ctx, vm.Cmd{Argv: argv, Dir: dir, Env: env, Stdout: a.ui.out, Stderr: a.ui.err})
 	if err != nil {
 		return err
 	}

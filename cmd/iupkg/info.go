@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/iupkg/iupkg/index"
+	"github.com/iupkg/iupkg/manifest"
+)
+
+func (a *app) infoCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "info NAME[@CONSTRAINT]",
+		Short:   "What the index says of a package and of its newest version that satisfies",
+		GroupID: groupPackages,
+		Args:    oneArg("NAME"),
+		RunE:    func(cmd *cobra.Command, args []string) error { return a.info(cmd.Context(), args[0]) },
+	}
+}
+
+// packageInfo is one version of a package, and the others by number.
+type packageInfo struct {
+	Name        string        `json:"name"`
+	Description string        `json:"description,omitempty"`
+	License     string        `json:"license,omitempty"`
+	Repository  string        `json:"repository,omitempty"`
+	Version     index.Version `json:"version"`
+	Versions    []string      `json:"versions"` // newest first, yanked ones too
+	Installed   string        `json:"installed,omitempty"`
+}
+
+func (a *app) info(ctx context.Context, arg string) error {
+	specs, err := parseSpecs([]string{arg})
+	if err != nil {
+		return err
+	}
+	spec := specs[0]
+	x, err := a.indexAtHand(ctx)
+	if err != nil {
+		return err
+	}
+	p, err := x.Info(spec.Name)
+	if err != nil {
+		return err
+	}
+	out := packageInfo{Name: p.Name, Description: p.Description, License: p.License, Repository: p.Repository}
+	chosen := newest(p, spec.Constraint)
+	if chosen == nil {
+		return noSuchVersion{spec}
+	}
+	out.Version = *chosen
+	for _, v := range slices.Backward(p.Versions) {
+		out.Versions = append(out.Versions, v.Version)
+	}
+	g, err := a.root().Current()
+	if err != nil {
+		return err
+	}
+	if i := g.Find(p.Name); i != nil {
+		out.Installed = i.Version
+	}
+	return a.ui.answer(out, func(w io.Writer) { out.write(w, p) })
+}
+
+// noSuchVersion is a constraint that nothing in the index satisfies.
+type noSuchVersion struct{ spec manifest.Spec }
+
+func (e noSuchVersion) Error() string { return fmt.Sprintf("no version satisfies %s", e.spec) }
+
+// newest is the newest version that satisfies and is not yanked, else one that is.
+func newest(p *index.Package, c manifest.Constraint) *index.Version {
+	var yanked *index.Version
+	for i := len(p.Versions) - 1; i >= 0; i-- {
+		v := &p.Versions[i]
+		sv, err := manifest.ParseVersion(v.Version)
+		if err != nil || !c.Match(sv) {
+			continue
+		}
+		if v.Yanked == "" {
+			return v
+		}
+		if yanked == nil {
+			yanked = v
+		}
+	}
+	return yanked
+}
+
+func (i *packageInfo) write(w io.Writer, p *index.Package) {
+	v := &i.Version
+	var rows []string
+	add := func(what, value string) {
+		if value != "" {
+			rows = append(rows, row(what, value))
+		}
+	}
+	add("name", i.Name)
+	add("version", v.Version)
+	add("yanked", v.Yanked)
+	add("description", i.Description)
+	add("license", i.License)
+	add("repository", i.Repository)
+	add("digest", v.Digest)
+	add("hooks", join(v.Requires.Hooks))
+	add("kernel release", v.Requires.Release)
+	add("kernel config", strings.Join(v.Requires.Config, ", "))
+	add("kernel types", strings.Join(v.Requires.BTF, ", "))
+	add("needs", pairs(v.Dependencies))
+	add("conflicts", pairs(v.Conflicts))
+	var others []string
+	for _, o := range slices.Backward(p.Versions) {
+		text := o.Version
+		if o.Yanked != "" {
+			text += " (yanked)"
+		}
+		others = append(others, text)
+	}
+	add("versions", strings.Join(others, ", "))
+	add("installed", i.Installed)
+	table(w, "", rows...)
+}

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/iupkg/iupkg/install"
+	"github.com/iupkg/iupkg/resolve"
+)
+
+func (a *app) installCommand() *cobra.Command {
+	var o installOptions
+	cmd := &cobra.Command{
+		Use:     "install NAME[@CONSTRAINT]…",
+		Short:   "Resolve, fetch, verify, load and attach: all of it or nothing",
+		Example: "  iupkg install bmc@1.2 --set iface=eth0",
+		GroupID: groupPackages,
+		Args:    someArgs("NAME"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.install(cmd.Context(), args, o)
+		},
+	}
+	cmd.Flags().StringArrayVar(&o.set, "set", nil, "`KEY=VALUE` of a parameter; NAME.KEY=VALUE if several packages are named")
+	cmd.Flags().BoolVarP(&o.dry, "dry-run", "n", false, "show the plan and stop")
+	cmd.Flags().BoolVar(&o.download, "download-only", false, "fetch into the store and verify, load nothing")
+	return cmd
+}
+
+type installOptions struct {
+	set           []string
+	dry, download bool
+}
+
+func (a *app) install(ctx context.Context, args []string, o installOptions) error {
+	if o.dry && o.download {
+		return usagef("--dry-run and --download-only exclude each other")
+	}
+	want, err := parseSpecs(args)
+	if err != nil {
+		return err
+	}
+	set, err := parseSets(o.set, want)
+	if err != nil {
+		return err
+	}
+	if !o.dry && !o.download {
+		if err := a.needLive(); err != nil {
+			return err
+		}
+		// The resolver has to know the runtime's ABI, and there is no use in fetching
+		// what cannot be loaded.
+		if err := needRuntime(); err != nil {
+			return err
+		}
+	}
+	p, err := a.profile(ctx)
+	if err != nil {
+		return err
+	}
+	env, err := a.env(p)
+	if err != nil {
+		return err
+	}
+	env.StageOnly = o.download
+	return a.transact(ctx, env, o.dry, func(cur *install.Generation) (*install.Plan, error) {
+		src, err := a.syncedIndex(ctx)
+		if err != nil {
+			return nil, err
+		}
+		pinned, err := a.pinned(cur)
+		if err != nil {
+			return nil, err
+		}
+		plan, err := resolve.Solve(ctx, src, host(p), want, pinned)
+		if err != nil {
+			return nil, err
+		}
+		a.sayResolved(plan)
+		for name := range set {
+			if plan.Find(name) == nil {
+				return nil, usagef("--set: %s is not to be installed", name)
+			}
+		}
+		return install.NewPlan(cur, "install "+strings.Join(args, " "), targetOf(plan, cur, set)), nil
+	})
+}
+
+// sayResolved names what was chosen, and that newer ones were not.
+func (a *app) sayResolved(plan *resolve.Plan) {
+	for _, c := range plan.Packages {
+		if !c.Wanted {
+			a.ui.more("resolved %s %s", c.Name, c.Version)
+			continue
+		}
+		text := fmt.Sprintf("resolved %s %s", c.Name, c.Version)
+		if n := newerForKernel(&c); n > 0 {
+			text += fmt.Sprintf(" (%s not fit this kernel; iupkg resolve %s --verbose says why)", does(n), c.Name)
+		}
+		a.ui.step("%s", text)
+		for _, f := range c.Unproven {
+			a.ui.warn("%s %s may not fit: %s", c.Name, c.Version, f)
+		}
+	}
+}
+
+func newerForKernel(c *resolve.Choice) int {
+	n := 0
+	for _, r := range c.Rejected {
+		if r.Kind == resolve.KindKernel {
+			n++
+		}
+	}
+	return n
+}
+
+func does(n int) string {
+	if n == 1 {
+		return "1 newer version does"
+	}
+	return fmt.Sprintf("%d newer versions do", n)
+}
