@@ -7,8 +7,8 @@
 //	res, err := m.Run(ctx, "uname", "-r")
 //
 // The kernel is a Debian package, fetched with apt-get and unpacked into the cache (Find); it is never installed on this
-// machine. The guest's root is this machine's /, read-only over virtio-9p, with a tmpfs on top that takes every write
-// and is gone when the machine stops. /boot and /lib/modules/RELEASE are the guest kernel's. /proc, /sys, /dev, /run and
+// machine. The guest's root is this machine's /, read-only over virtio-9p (over virtiofs where a kernel has no 9P, which
+// needs root), with a tmpfs on top that takes every write and is gone when the machine stops. /boot and /lib/modules/RELEASE are the guest kernel's. /proc, /sys, /dev, /run and
 // /sys/fs/bpf are fresh. Shares are folders that both sides see at once.
 //
 // Network: eth0 is a virtio-net card at 10.0.2.15/24 on QEMU's user network; the host's loopback is 10.0.2.2. Forwards

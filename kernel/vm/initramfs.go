@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -18,7 +19,30 @@ import (
 )
 
 // needed are the modules without which a machine is of no use; a kernel has some of them built in.
-var needed = []string{"virtio_pci", "virtio_console", "9pnet_virtio", "9p", "overlay", "virtio_net"}
+var needed = []string{"virtio_pci", "virtio_console", "overlay", "virtio_net"}
+
+// Ways to get at the host's files, and the modules for each. 9P needs nothing but QEMU; Debian's cloud kernels are built
+// without it.
+var fileSystems = []struct {
+	name    string
+	modules []string
+}{
+	{"9p", []string{"9pnet_virtio", "9p"}},
+	{"virtiofs", []string{"virtiofs"}},
+}
+
+// hostFS gives the first of fileSystems that a kernel has, and all modules to load, dependencies first.
+func hostFS(k *Kernel) (fs string, files []string, err error) {
+	var errs []error
+	for _, f := range fileSystems {
+		files, err := modulesFor(k.ModulesDir(), append(f.modules, needed...))
+		if err == nil {
+			return f.name, files, nil
+		}
+		errs = append(errs, err)
+	}
+	return "", nil, fmt.Errorf("kernel %s: %w", k.Release, errors.Join(errs...))
+}
 
 // modulesFor gives the files to load, dependencies first, relative to the modules folder.
 func modulesFor(dir string, names []string) ([]string, error) {
@@ -107,11 +131,7 @@ func readModule(ctx context.Context, path string) ([]byte, error) {
 }
 
 // writeInitramfs writes the archive that a machine boots from: the agent as /init, modules, /boot.json.
-func writeInitramfs(ctx context.Context, w io.Writer, k *Kernel, agent []byte, boot wire.Boot) error {
-	files, err := modulesFor(k.ModulesDir(), needed)
-	if err != nil {
-		return fmt.Errorf("kernel %s: %w", k.Release, err)
-	}
+func writeInitramfs(ctx context.Context, w io.Writer, k *Kernel, agent []byte, files []string, boot wire.Boot) error {
 	c := &cpioWriter{w: w}
 	for _, d := range []string{"dev", "proc", "sys", "modules"} {
 		c.dir(d)

@@ -32,6 +32,7 @@ type Machine struct {
 	qmp      *monitor
 	console  *console
 	initrd   string
+	files    *hostFiles
 
 	done chan struct{} // closed when QEMU has ended
 	mu   sync.Mutex    // guards cause
@@ -84,6 +85,7 @@ func Start(ctx context.Context, cfg Config) (*Machine, error) {
 
 func start(ctx context.Context, cfg Config, k *Kernel, accel string) (_ *Machine, err error) {
 	m := &Machine{Kernel: k, Accel: accel, cfg: cfg, done: make(chan struct{})}
+	m.console = &console{tee: cfg.Console, onPanic: m.panicked}
 	if m.forwards, err = pickPorts(cfg.Forwards); err != nil {
 		return nil, err
 	}
@@ -93,8 +95,12 @@ func start(ctx context.Context, cfg Config, k *Kernel, accel string) (_ *Machine
 	defer func() {
 		if err != nil {
 			os.Remove(m.initrd)
+			m.files.close()
 		}
 	}()
+	if err := m.files.serve(m.shared()); err != nil {
+		return nil, err
+	}
 	agentHost, agentGuest, err := socketPair("agent")
 	if err != nil {
 		return nil, err
@@ -106,7 +112,6 @@ func start(ctx context.Context, cfg Config, k *Kernel, accel string) (_ *Machine
 		return nil, err
 	}
 	defer qmpGuest.Close()
-	m.console = &console{tee: cfg.Console, onPanic: m.panicked}
 	m.cmd = exec.Command("qemu-system-x86_64", m.qemuArgs()...)
 	m.cmd.Stdout, m.cmd.Stderr = m.console, m.console
 	m.cmd.ExtraFiles = []*os.File{agentGuest, qmpGuest}
@@ -143,6 +148,7 @@ func (m *Machine) own(started chan<- error) {
 	}
 	err = m.cmd.Wait()
 	os.Remove(m.initrd)
+	m.files.close()
 	m.setCause(fmt.Sprintf("qemu ended: %v", m.cmd.ProcessState))
 	close(m.done)
 	m.agent.fail(m.death())
@@ -279,7 +285,12 @@ func (m *Machine) makeInitrd(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	boot := wire.Boot{Hostname: "iupkg-vm", Release: m.Kernel.Release, KernelAt: m.Kernel.Dir, Network: !m.cfg.NoNet}
+	fs, modules, err := hostFS(m.Kernel)
+	if err != nil {
+		return err
+	}
+	m.files = &hostFiles{fs: fs, log: m.console}
+	boot := wire.Boot{Hostname: "iupkg-vm", Release: m.Kernel.Release, KernelAt: m.Kernel.Dir, Network: !m.cfg.NoNet, FS: fs}
 	for i, s := range m.cfg.Shares {
 		boot.Shares = append(boot.Shares, wire.Share{Tag: shareTag(i), Guest: s.Guest, Writable: s.Writable})
 	}
@@ -288,7 +299,7 @@ func (m *Machine) makeInitrd(ctx context.Context) error {
 		return err
 	}
 	m.initrd = f.Name()
-	err = writeInitramfs(ctx, f, m.Kernel, agent, boot)
+	err = writeInitramfs(ctx, f, m.Kernel, agent, modules, boot)
 	if cerr := f.Close(); err == nil {
 		err = cerr
 	}

@@ -16,8 +16,6 @@ import (
 	"github.com/iupkg/iupkg/kernel/vm/wire"
 )
 
-func shareTag(i int) string { return "share" + strconv.Itoa(i) }
-
 // qemuArgs is the machine as QEMU wants it; file descriptors 3 and 4 are the agent's and the monitor's socket.
 func (m *Machine) qemuArgs() []string {
 	c := &m.cfg
@@ -46,18 +44,10 @@ func (m *Machine) qemuArgs() []string {
 		"-chardev", "socket,id=agent,fd=3",
 		"-device", "virtio-serial-pci", "-device", "virtserialport,chardev=agent,name=" + wire.PortName,
 		"-chardev", "socket,id=qmp,fd=4", "-mon", "chardev=qmp,mode=control",
-		"-fsdev", "local,id=root,path=/,security_model=none,readonly=on,multidevs=remap",
-		"-device", "virtio-9p-pci,fsdev=root,mount_tag=root",
 	}
+	args = append(args, m.files.qemuArgs(m.shared(), c.MemMiB)...)
 	if c.Icount != "" {
 		args = append(args, "-icount", c.Icount)
-	}
-	for i, s := range c.Shares {
-		opt := fmt.Sprintf("local,id=%s,path=%s,security_model=none,multidevs=remap", shareTag(i), escape(s.Host))
-		if !s.Writable {
-			opt += ",readonly=on"
-		}
-		args = append(args, "-fsdev", opt, "-device", fmt.Sprintf("virtio-9p-pci,fsdev=%s,mount_tag=%[1]s", shareTag(i)))
 	}
 	if !c.NoNet {
 		netdev := "user,id=net"

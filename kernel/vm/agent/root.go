@@ -23,11 +23,27 @@ var environment = []string{
 }
 
 // 9P.L with messages as large as virtio takes well; the host's / does not change under us in ways that matter, so its
-// pages and names may be cached. Shares may change on both sides and are not cached.
+// pages and names may be cached. Shares may change on both sides and are not cached. With virtiofs the host's daemon
+// decides on that.
 const (
 	optsRoot  = "trans=virtio,version=9p2000.L,msize=512000,cache=loose"
 	optsShare = "trans=virtio,version=9p2000.L,msize=512000,cache=none"
 )
+
+// mountHost mounts files of the host by their tag.
+func mountHost(fs, tag, target string, writable bool) error {
+	flags, opts := uintptr(unix.MS_RDONLY), optsShare
+	if writable {
+		flags = 0
+	}
+	if tag == wire.RootTag {
+		opts = optsRoot
+	}
+	if fs != "9p" {
+		opts = ""
+	}
+	return mount(tag, target, fs, flags, opts)
+}
 
 func mount(source, target, fstype string, flags uintptr, data string) error {
 	if err := os.MkdirAll(target, 0o755); err != nil {
@@ -86,7 +102,7 @@ func openPort() (*os.File, error) {
 
 // makeRoot mounts the machine's file systems and makes them the root.
 func makeRoot(boot *wire.Boot) error {
-	if err := mount("root", "/lower", "9p", unix.MS_RDONLY, optsRoot); err != nil {
+	if err := mountHost(boot.FS, wire.RootTag, "/lower", false); err != nil {
 		return err
 	}
 	if err := mount("scratch", "/scratch", "tmpfs", 0, "mode=0755"); err != nil {
@@ -135,15 +151,11 @@ func makeRoot(boot *wire.Boot) error {
 		}
 	}
 	for _, s := range boot.Shares {
-		flags := uintptr(0)
-		if !s.Writable {
-			flags = unix.MS_RDONLY
-		}
 		target, err := inRoot(root, s.Guest)
 		if err != nil {
 			return err
 		}
-		if err := mount(s.Tag, target, "9p", flags, optsShare); err != nil {
+		if err := mountHost(boot.FS, s.Tag, target, s.Writable); err != nil {
 			return err
 		}
 	}

@@ -74,8 +74,12 @@ type Boot struct {
 	KernelAt string   `json:"kernelAt"` // folder of the host with boot/ and lib/modules/ of this kernel
 	Modules  []string `json:"modules"`  // files of the initramfs, in the order to load them
 	Network  bool     `json:"network"`
+	FS       string   `json:"fs"` // "9p" or "virtiofs": how the host's files come; the tag of / is RootTag
 	Shares   []Share  `json:"shares,omitempty"`
 }
+
+// RootTag is the mount tag of the host's files.
+const RootTag = "root"
 
 // Share is a folder of the host that the guest mounts.
 type Share struct {
