@@ -154,12 +154,13 @@ static bool fits_here(const struct iu_cpu *c, unsigned int level, u32 room)
 static __always_inline u32 run_prog(struct iu_prog *p, void *ctx, u32 refused)
 {
 	struct iu_cpu *c = this_cpu_ptr(&iu_cpu);
-	unsigned int level = interrupt_context_level();
+	struct iu_frame f iu_uninitialized;
+	unsigned int level = 0;
 	unsigned long top = 0;
-	struct iu_frame f;
 	u32 ret;
 
 	if (p->switches) {
+		level = interrupt_context_level();
 		if (likely(!c->busy[level])) {
 			c->busy[level] = true;
 			top = c->stack[level];

@@ -72,13 +72,15 @@ bool iu_lock_take(struct iu_frame *f, u32 *lock, enum iu_cause *cause)
 bool iu_lock_drop(struct iu_frame *f, u32 *lock)
 {
 	struct iu_held *h = f ? held_lock(f) : NULL;
-	struct iu_held out;
+	unsigned long flags;
 
 	if (!h || h->object != lock)
 		return false;
-	out = *h;
-	*h = f->held[--f->nheld];
+	flags = h->state;
+	*h = f->held[f->nheld - 1];
+	f->nheld--;
 	barrier();
-	out.release(&out);
+	arch_spin_unlock((arch_spinlock_t *)lock);
+	local_irq_restore(flags);
 	return true;
 }
