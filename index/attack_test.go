@@ -200,9 +200,12 @@ func listing(t *testing.T, dir string) map[string]string {
 }
 
 func FuzzRoles(f *testing.F) {
-	a, _ := sharedKeys()
+	// All processes of a fuzzer need the same files.
+	a := testKeys("acme")
+	a.IndexRoot = nil
 	s := newShelf()
-	publish(f, &Publisher{Remote: s, Keys: a}, entry("bmc", "1.0.0"))
+	then := time.Unix(1_700_000_000, 0)
+	publish(f, &Publisher{Remote: s, Keys: a, Now: func() time.Time { return then }}, entry("bmc", "1.0.0"))
 	v := s.current()
 	for _, name := range []string{"timestamp.json", "1.snapshot.json", "1.targets.json", "1.root.json"} {
 		f.Add(name, v[name])

@@ -4,6 +4,8 @@ package index
 
 import (
 	"context"
+	"crypto/ed25519"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -91,32 +93,18 @@ func (s *shelf) plant(files map[string][]byte) {
 
 func (s *shelf) current() map[string][]byte { return maps.Clone(s.states[s.head-1]) }
 
-// testKeys have index keys only: nothing else is used here, and RSA takes long.
-func testKeys(t testing.TB, name string) *signing.Keys {
-	t.Helper()
-	k, err := signing.NewKeys(name)
-	if err != nil {
-		t.Fatal(err)
+// testKeys have an index key only: nothing else is used here, and RSA takes long.
+func testKeys(name string) *signing.Keys {
+	seed := sha256.Sum256([]byte(name))
+	k := &signing.Keys{Name: name, Index: ed25519.NewKeyFromSeed(seed[:])}
+	var err error
+	if k.IndexRoot, err = NewRoot(k); err != nil {
+		panic(err)
 	}
 	return k
 }
 
-var sharedKeys = sync.OnceValues(func() (*signing.Keys, *signing.Keys) {
-	a, err := signing.NewKeys("acme")
-	if err != nil {
-		panic(err)
-	}
-	b, err := signing.NewKeys("eve")
-	if err != nil {
-		panic(err)
-	}
-	for _, k := range []*signing.Keys{a, b} {
-		if k.IndexRoot, err = NewRoot(k); err != nil {
-			panic(err)
-		}
-	}
-	return a, b
-})
+var sharedKeys = sync.OnceValues(func() (*signing.Keys, *signing.Keys) { return testKeys("acme"), testKeys("eve") })
 
 func entry(name, version string) Entry {
 	return Entry{Name: name, Description: "about " + name, License: "Apache-2.0", Version: Version{
@@ -321,7 +309,7 @@ func TestAnotherKeyCannotPublish(t *testing.T) {
 // The root is renewed before it ends, and clients follow.
 func TestRootRenewal(t *testing.T) {
 	ctx := context.Background()
-	k := testKeys(t, "acme")
+	k := testKeys("acme")
 	s := newShelf()
 	now := time.Now()
 	p := &Publisher{Remote: s, Keys: k, Now: func() time.Time { return now }}

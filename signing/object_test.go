@@ -160,18 +160,37 @@ func TestSameAsSignFile(t *testing.T) {
 	}
 }
 
-func FuzzVerifyObject(f *testing.F) {
-	a, _ := testKeys()
-	object := []byte("object")
-	sig, err := a.SignObject(object)
+// A signature made long ago, over "object", still holds.
+func golden(t testing.TB) (sig []byte, cert *x509.Certificate) {
+	t.Helper()
+	sig, err := os.ReadFile("testdata/object.p7s")
 	if err != nil {
-		f.Fatal(err)
+		t.Fatal(err)
 	}
+	pem, err := os.ReadFile("testdata/kernel.crt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cert, err = parseCertificate(pem); err != nil {
+		t.Fatal(err)
+	}
+	return sig, cert
+}
+
+func TestGoldenSignature(t *testing.T) {
+	sig, cert := golden(t)
+	if _, err := VerifyObject([]byte("object"), sig, []*x509.Certificate{cert}); err != nil {
+		t.Error(err)
+	}
+}
+
+func FuzzVerifyObject(f *testing.F) {
+	sig, cert := golden(f)
 	f.Add(sig)
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if _, err := VerifyObject(object, b, []*x509.Certificate{a.KernelCertificate}); err == nil {
-			if s, _ := parseSignature(b); s == nil {
-				t.Error("verified but does not parse")
+		if _, err := VerifyObject([]byte("object"), b, []*x509.Certificate{cert}); err == nil {
+			if s, err := parseSignature(b); err != nil || s.Signer.Serial.Cmp(cert.SerialNumber) != 0 {
+				t.Error("verified, but is by another certificate")
 			}
 		}
 	})
