@@ -148,8 +148,22 @@ pub enum Change<'a> {
 /// ASCII commands that change an item, each followed by its key. `gat`, `gats`
 /// and `mg` touch; the meta commands' two letters stand here too.
 const COMMANDS: [&[u8]; 16] = [
-    b"set ", b"add ", b"replace ", b"append ", b"prepend ", b"cas ", b"incr ", b"decr ",
-    b"delete ", b"touch ", b"gat ", b"gats ", b"ms ", b"md ", b"ma ", b"mg ",
+    b"set ",
+    b"add ",
+    b"replace ",
+    b"append ",
+    b"prepend ",
+    b"cas ",
+    b"incr ",
+    b"decr ",
+    b"delete ",
+    b"touch ",
+    b"gat ",
+    b"gats ",
+    b"ms ",
+    b"md ",
+    b"ma ",
+    b"mg ",
 ];
 
 const FLUSH: &[u8] = b"flush_all";
@@ -254,8 +268,17 @@ mod tests {
         assert_eq!(keys(b"get a  bc d\r\n"), Some(vec![&b"a"[..], b"bc", b"d"]));
         assert_eq!(keys(b"get a \r\n"), Some(vec![&b"a"[..]]));
         for refused in [
-            &b""[..], b"get", b"get ", b"get \r\n", b"get a", b"get a\n", b"gets a\r\n",
-            b"get a\r\nget b\r\n", b"get a\tb\r\n", b"GET a\r\n", b"get a\0\r\n",
+            &b""[..],
+            b"get",
+            b"get ",
+            b"get \r\n",
+            b"get a",
+            b"get a\n",
+            b"gets a\r\n",
+            b"get a\r\nget b\r\n",
+            b"get a\tb\r\n",
+            b"GET a\r\n",
+            b"get a\0\r\n",
         ] {
             assert_eq!(keys(refused), None, "{refused:?}");
         }
@@ -282,9 +305,15 @@ mod tests {
         assert_eq!(b, Value { key: b"b", text: b"VALUE b 0 0\r\n\r\n" });
         assert_eq!(rest, b"END\r\n");
         for refused in [
-            &b"END\r\n"[..], b"VALUE a 7 3 99\r\nxyz\r\n", b"VALUE a 7 4\r\nxyz\r\n",
-            b"VALUE a 7\r\n\r\n", b"VALUE a 7 99999999999\r\n", b"VALUE a -1 1\r\nx\r\n",
-            b"VALUE a 0 4294967295\r\nx\r\n", b"\n", b"",
+            &b"END\r\n"[..],
+            b"VALUE a 7 3 99\r\nxyz\r\n",
+            b"VALUE a 7 4\r\nxyz\r\n",
+            b"VALUE a 7\r\n\r\n",
+            b"VALUE a 7 99999999999\r\n",
+            b"VALUE a -1 1\r\nx\r\n",
+            b"VALUE a 0 4294967295\r\nx\r\n",
+            b"\n",
+            b"",
         ] {
             assert_eq!(split_value(refused), None, "{refused:?}");
         }

@@ -11,7 +11,13 @@ const CLIENT: [u8; 4] = [10, 0, 0, 1];
 const SERVER: [u8; 4] = [10, 0, 0, 2];
 const CLIENT_PORT: u16 = 40000;
 
-fn frame(proto: u8, from: ([u8; 4], u16), to: ([u8; 4], u16), l4: &[u8], payload: &[u8]) -> Vec<u8> {
+fn frame(
+    proto: u8,
+    from: ([u8; 4], u16),
+    to: ([u8; 4], u16),
+    l4: &[u8],
+    payload: &[u8],
+) -> Vec<u8> {
     let mut ip = vec![0x45, 0, 0, 0, 0, 0, 0, 0, 64, proto, 0, 0];
     ip.extend(from.0);
     ip.extend(to.0);
@@ -113,8 +119,14 @@ fn every_size_that_is_kept_comes_back() {
 #[test]
 fn changes_forget() {
     for change in [
-        &b"set a 0 0 1\r\nx\r\n"[..], b"get z\r\ndelete a\r\n", b"incr a 1\r\n", b"flush_all\r\n",
-        b"touch a 0\r\n", b"ms a 1\r\nx\r\n", b"se", b"set a",
+        &b"set a 0 0 1\r\nx\r\n"[..],
+        b"get z\r\ndelete a\r\n",
+        b"incr a 1\r\n",
+        b"flush_all\r\n",
+        b"touch a 0\r\n",
+        b"ms a 1\r\nx\r\n",
+        b"se",
+        b"set a",
     ] {
         let text = fill(1, "a", "1");
         assert_eq!(ask(2, b"get a\r\n"), Some(text));
@@ -166,15 +178,21 @@ fn multi_get_that_is_too_long_goes_to_memcached() {
 }
 
 #[test]
-fn same_place_different_key() {
-    let hash = cache::hash(b"a") & (cache::PLACES - 1);
-    let other = (0..).map(|i: u32| format!("k{i}"));
-    let other = other.into_iter().find(|k| cache::hash(k.as_bytes()) & (cache::PLACES - 1) == hash);
-    let other = other.unwrap();
-    fill(1, "a", "1");
-    assert_eq!(ask(2, format!("get {other}\r\n").as_bytes()), None);
-    fill(3, &other, "2");
-    assert_eq!(ask(4, b"get a\r\n"), None);
+fn a_full_set_gives_up_its_oldest_key() {
+    let set = cache::set_of(cache::hash(b"a"));
+    let same: Vec<String> = (0..)
+        .map(|i: u32| format!("k{i}"))
+        .filter(|k| cache::set_of(cache::hash(k.as_bytes())) == set)
+        .take(cache::WAYS + 1)
+        .collect();
+    for (i, key) in same.iter().enumerate() {
+        host::set_ktime_ns(1000 + i as u64);
+        fill(i as u16, key, key);
+    }
+    for (i, key) in same.iter().enumerate() {
+        let hit = ask(100, format!("get {key}\r\n").as_bytes()).is_some();
+        assert_eq!(hit, i > 0, "key {i}");
+    }
 }
 
 #[test]
@@ -195,7 +213,8 @@ fn other_traffic_is_left_alone() {
 fn changes_are_seen_behind_tags_and_in_ipv6() {
     let set = tcp(b"set a 0 0 1\r\nx\r\n").bytes().to_vec();
     let tagged = [&set[..12], &[0x81, 0, 0, 7], &set[12..]].concat();
-    let mut v6 = [&set[..12], &[0x86, 0xdd, 0x60, 0, 0, 0, 0, 0, 6, 64], &[1; 32], &set[34..]].concat();
+    let mut v6 =
+        [&set[..12], &[0x86, 0xdd, 0x60, 0, 0, 0, 0, 0, 6, 64], &[1; 32], &set[34..]].concat();
     let len = (set.len() - 34) as u16;
     v6[18..20].copy_from_slice(&len.to_be_bytes());
     let mut fragment = set.clone();
@@ -224,7 +243,9 @@ impl Numbers {
 fn no_packet_panics_or_stalls_it() {
     let mut n = Numbers(1);
     let seeds: Vec<Vec<u8>> = [
-        request(1, b"get a b ccc\r\n"), request(2, b"set a 0 0 1\r\nx\r\n"), tcp(b"set a 0 0 1\r\nx\r\n"),
+        request(1, b"get a b ccc\r\n"),
+        request(2, b"set a 0 0 1\r\nx\r\n"),
+        tcp(b"set a 0 0 1\r\nx\r\n"),
         tcp(b"\x80\x01\0\x03\x08\0\0\0\0\0\0\x0d............................."),
         reply(1, b"VALUE a 0 5\r\nhello\r\nVALUE b 0 0\r\n\r\nEND\r\n"),
     ]

@@ -1,0 +1,332 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package vmtest tries bad input and faulty extensions through bin/iupkg in a
+// machine with a stock kernel: each is refused or contained with the promised
+// exit code, says what to do, and leaves the machine as it was.
+package vmtest
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/iupkg/iupkg/internal/testbed"
+	"github.com/iupkg/iupkg/kernel/vm"
+)
+
+// bed is one machine and the publisher it installs from.
+type bed struct {
+	*testbed.Publisher
+	t   *testing.T
+	ctx context.Context
+	m   *vm.Machine
+}
+
+func newBed(t *testing.T, kernel string) *bed {
+	t.Helper()
+	src, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &testbed.Publisher{Src: src, Dir: t.TempDir(), Say: t.Logf}
+	if _, err := os.Stat(p.IUPkg()); err != nil {
+		t.Skip("bin/iupkg is not built: make build")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+	t.Cleanup(cancel)
+	if err := p.Start(ctx); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := p.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	m, err := vm.Start(ctx, vm.Config{Kernel: kernel, CPUs: 2, MemMiB: 1024})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := m.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	return &bed{Publisher: p, t: t, ctx: ctx, m: m}
+}
+
+func (b *bed) publish(project, name string, edits map[string]string) {
+	b.t.Helper()
+	dir, err := b.CopyProject(project, name, edits)
+	if err == nil {
+		err = b.Publish(b.ctx, dir)
+	}
+	if err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// run is iupkg in the machine, which must exit with code and say every one of
+// the texts.
+func (b *bed) run(code int, says []string, args ...string) vm.Result {
+	b.t.Helper()
+	r, err := b.Guest(b.ctx, b.m, args...)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	what := "iupkg " + strings.Join(args, " ")
+	if r.Exit != code {
+		b.t.Fatalf("%s: exit %d, want %d\n%s%s", what, r.Exit, code, r.Stdout, r.Stderr)
+	}
+	for _, text := range says {
+		if !strings.Contains(r.Stdout+r.Stderr, text) {
+			b.t.Errorf("%s does not say %q:\n%s%s", what, text, r.Stdout, r.Stderr)
+		}
+	}
+	b.t.Logf("%s\n%s%s", what, r.Stdout, r.Stderr)
+	return r
+}
+
+func (b *bed) shell(script string) string {
+	b.t.Helper()
+	r, err := b.m.Shell(b.ctx, script)
+	if err != nil || r.Exit != 0 {
+		b.t.Fatalf("%s: exit %d, %v\n%s%s", script, r.Exit, err, r.Stdout, r.Stderr)
+	}
+	return r.Stdout
+}
+
+// state is what a failed command must not change: what is committed and
+// trusted, and what of ours the kernel holds. The synced index is the
+// registry's, and blobs are named by their content.
+func (b *bed) state() string {
+	b.t.Helper()
+	return b.shell(`
+		cd /var/lib/iupkg 2>/dev/null && find . -path ./index -prune -o -path ./blobs -prune -o -type f ! -name lock -exec sha256sum {} + | sort -k2
+		find /sys/fs/bpf | sort
+		grep ^iux_ /proc/modules || true
+		bpftool -j link show; bpftool -j net show
+		bpftool map show | grep -c . || true
+		tc qdisc show`)
+}
+
+// refused runs iupkg, which must fail and leave the machine as it was.
+func (b *bed) refused(code int, says []string, args ...string) {
+	b.t.Helper()
+	before := b.state()
+	r := b.run(code, append(says, "iupkg: error: "), args...)
+	if strings.Contains(r.Stderr, "goroutine ") {
+		b.t.Error("a stack trace was shown")
+	}
+	if after := b.state(); after != before {
+		b.t.Errorf("iupkg %s changed the machine\nbefore:\n%s\nafter:\n%s", strings.Join(args, " "), before, after)
+	}
+}
+
+func (b *bed) checkLog() {
+	b.t.Helper()
+	log, err := b.m.Dmesg(b.ctx)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	for _, line := range log.Problems() {
+		b.t.Errorf("kernel log: %s", line)
+	}
+}
+
+// blobWith finds the registry's blob that starts with these bytes.
+func (b *bed) blobWith(prefix string) string {
+	b.t.Helper()
+	var found string
+	err := filepath.Walk(b.Blobs(), func(path string, info os.FileInfo, err error) error {
+		if err != nil || info.Name() != "data" {
+			return err
+		}
+		raw, err := os.ReadFile(path)
+		if strings.HasPrefix(string(raw), prefix) {
+			found = path
+		}
+		return err
+	})
+	if err != nil || found == "" {
+		b.t.Fatalf("no blob that starts with %q (%v)", prefix, err)
+	}
+	return found
+}
+
+// damage changes a file for as long as f runs.
+func (b *bed) damage(path string, change func([]byte) []byte, f func()) {
+	b.t.Helper()
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	if err := os.WriteFile(path, change([]byte(string(whole))), 0o644); err != nil {
+		b.t.Fatal(err)
+	}
+	f()
+	if err := os.WriteFile(path, whole, 0o644); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+func flip(raw []byte) []byte {
+	raw[len(raw)/2] ^= 0x10
+	return raw
+}
+
+func cut(raw []byte) []byte { return raw[:len(raw)/2] }
+
+const elf = "\x7fELF"
+
+func TestBadInput(t *testing.T) {
+	b := newBed(t, "6.12")
+	b.publish("runtime-crate/samples/xdp_count", "xdp-count", nil)
+	b.publish("runtime-crate/samples/xdp_count", "xdp-count-new", map[string]string{
+		`version = "0.1.0"`: `version = "0.2.0"`,
+		`release = ">=6.1"`: "release = \">=6.1\"\nconfig = [\"FUNCTION_ERROR_INJECTION=y\"]",
+	})
+	b.run(0, nil, "trust", "add", b.TrustFile(), "--names", "xdp-count")
+
+	t.Run("no runtime", func(t *testing.T) {
+		b.t = t
+		b.refused(6, []string{"iu.ko", "iupkg: hint: ", "iupkg setup"}, "install", "xdp-count")
+	})
+	b.t = t
+	b.run(0, nil, "setup")
+
+	for _, c := range []struct {
+		name string
+		code int
+		says []string
+		args []string
+	}{
+		{"unknown package", 3, []string{"nosuch"}, []string{"install", "nosuch"}},
+		{"option off", 3, []string{"FUNCTION_ERROR_INJECTION=y", "off"}, []string{"install", "xdp-count@0.2"}},
+		{"parameter unknown", 2, []string{"colour"}, []string{"install", "xdp-count", "--set", "colour=red"}},
+		{"parameter out of range", 2, []string{"drop_port", "65535"}, []string{"install", "xdp-count", "--set", "drop_port=70000"}},
+		{"no such interface", 6, []string{"eth9"}, []string{"install", "xdp-count", "--set", "iface=eth9"}},
+		{"registry down", 5, []string{"iupkg: hint: "}, []string{"--registry", "http://10.0.2.2:9/iupkg", "install", "xdp-count"}},
+		{"not installed", 1, []string{"xdp-count"}, []string{"remove", "xdp-count"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b.t = t
+			b.refused(c.code, c.says, c.args...)
+		})
+	}
+
+	t.Run("object flipped in the registry", func(t *testing.T) {
+		b.t = t
+		b.damage(b.blobWith(elf), flip, func() { b.refused(5, []string{"sha256:"}, "install", "xdp-count") })
+	})
+	t.Run("object truncated in the registry", func(t *testing.T) {
+		b.t = t
+		b.damage(b.blobWith(elf), cut, func() { b.refused(5, []string{"sha256:"}, "install", "xdp-count") })
+	})
+	t.Run("not trusted", func(t *testing.T) {
+		b.t = t
+		b.run(0, nil, "trust", "remove", testbed.Key)
+		b.refused(4, []string{"iupkg: hint: "}, "install", "xdp-count")
+		b.run(0, nil, "trust", "add", b.TrustFile(), "--names", "somethingelse")
+		b.refused(4, []string{"xdp-count"}, "install", "xdp-count")
+		b.run(0, nil, "trust", "remove", testbed.Key)
+		b.run(0, nil, "trust", "add", b.TrustFile(), "--names", "xdp-count")
+	})
+	t.Run("no BTF", func(t *testing.T) {
+		b.t = t
+		b.shell("mount -t tmpfs none /sys/kernel/btf")
+		b.refused(6, []string{"BTF"}, "install", "xdp-count")
+		b.shell("umount /sys/kernel/btf")
+	})
+
+	b.t = t
+	b.run(0, nil, "install", "xdp-count")
+	t.Run("object flipped in the store", func(t *testing.T) {
+		b.t = t
+		digest := strings.Fields(b.shell(`grep -la $'^\x7fELF' /var/lib/iupkg/blobs/sha256/* | xargs -n1 basename`))[0]
+		b.shell(`f=/var/lib/iupkg/blobs/sha256/` + digest + `; chmod u+w $f; printf X | dd of=$f bs=1 seek=4096 conv=notrunc status=none`)
+		b.run(4, []string{digest}, "verify", "xdp-count")
+	})
+	b.t = t
+	b.run(0, nil, "remove", "xdp-count")
+	b.checkLog()
+}
+
+// faults are the counts of a program, by cause, as `iupkg status --json` has them.
+func (b *bed) faults(name string) (runs uint64, faults map[string]uint64) {
+	b.t.Helper()
+	var doc any
+	if err := json.Unmarshal([]byte(b.run(0, nil, "status", name, "--json").Stdout), &doc); err != nil {
+		b.t.Fatal(err)
+	}
+	faults = map[string]uint64{}
+	var walk func(v any)
+	walk = func(v any) {
+		switch v := v.(type) {
+		case []any:
+			for _, e := range v {
+				walk(e)
+			}
+		case map[string]any:
+			for k, e := range v {
+				n, isNumber := e.(float64)
+				switch inner, isMap := e.(map[string]any); {
+				case k == "runs" && isNumber:
+					runs += uint64(n)
+				case k == "faults" && isMap:
+					for cause, n := range inner {
+						faults[cause] += uint64(n.(float64))
+					}
+				default:
+					walk(e)
+				}
+			}
+		}
+	}
+	walk(doc)
+	return runs, faults
+}
+
+// talk lets the machine connect to the registry n times, each of which must
+// work and brings packets in at eth0.
+func (b *bed) talk(n int) {
+	b.t.Helper()
+	_, port, _ := strings.Cut(strings.TrimPrefix(b.Registry(), "http://"), ":")
+	port, _, _ = strings.Cut(port, "/")
+	b.shell(fmt.Sprintf("for i in $(seq %d); do timeout 10 bash -c '</dev/tcp/10.0.2.2/%s'; done", n, port))
+}
+
+func TestFaultyExtensions(t *testing.T) {
+	for _, kernel := range []string{"6.12", "6.1"} {
+		t.Run(kernel, func(t *testing.T) {
+			b := newBed(t, kernel)
+			for _, name := range []string{"panic_first", "spin", "recurse"} {
+				b.publish("runtime-crate/samples/"+name, name, nil)
+			}
+			b.run(0, nil, "setup")
+			b.run(0, nil, "trust", "add", b.TrustFile())
+			for name, cause := range map[string]string{"panic-first": "panic", "spin": "budget", "recurse": "stack"} {
+				t.Run(name, func(t *testing.T) {
+					b.t = t
+					b.run(0, nil, "install", name)
+					const talks = 5
+					b.talk(talks)
+					runs, faults := b.faults(name)
+					if faults[cause] < 1 || runs < talks {
+						t.Errorf("%d runs, faults %v; want one of cause %s at least", runs, faults, cause)
+					}
+					b.run(0, []string{cause}, "status", name)
+					b.run(0, nil, "remove", name)
+					b.talk(1)
+					b.shell("! grep ^iux_ /proc/modules")
+				})
+			}
+			b.t = t
+			b.checkLog()
+		})
+	}
+}
