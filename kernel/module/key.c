@@ -75,8 +75,9 @@ void iu_key_state(u32 *keys, u32 *is_sealed)
 
 int iu_key_verify(const void *data, size_t len, const void *sig, size_t sig_len, char *msg)
 {
+	/* As for modules: detached, and no attributes of its own between bytes and signature. */
 	int ret = verify_pkcs7_signature(data, len, sig, sig_len, ring,
-					 VERIFYING_UNSPECIFIED_SIGNATURE, NULL, NULL);
+					 VERIFYING_MODULE_SIGNATURE, NULL, NULL);
 
 	if (!ret)
 		return 0;
