@@ -34,7 +34,9 @@ type Client struct {
 	host, prefix string
 	plain        bool
 	auth         *auth.Client
-	settle       time.Duration
+	// settle is how long to wait before looking whether a change of ours is still
+	// there, where a registry cannot compare and swap.
+	settle time.Duration
 }
 
 // A RefError is about a registry reference that does not parse.

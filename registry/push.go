@@ -8,6 +8,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
 
 	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -85,20 +88,23 @@ func (c *Client) Attach(ctx context.Context, name, subject, mediaType, artifactT
 		return err
 	}
 	// Without a referrers API the list is read, changed and written back, and two
-	// who do that at once lose one entry: look, and do it again.
-	const attempts = 5
+	// who do that at once lose one entry: wait, look, and do it again.
+	const attempts = 8
 	for range attempts {
 		if err := pushManifest(ctx, r, raw, digestOf(raw)); err != nil {
 			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(c.settle + rand.N(c.settle)):
 		}
 		found, err := c.listReferrers(ctx, r, subject, artifactType)
 		if err != nil {
 			return err
 		}
-		for _, d := range found {
-			if d.Digest.String() == digestOf(raw) {
-				return nil
-			}
+		if slices.ContainsFunc(found, func(d ocispec.Descriptor) bool { return d.Digest.String() == digestOf(raw) }) {
+			return nil
 		}
 	}
 	return failf(Conflict, "attach to", r.Reference.String()+"@"+subject, digestOf(raw), "not among the referrers after %d attempts", attempts)

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -260,21 +261,29 @@ func TestConcurrentAttach(t *testing.T) {
 	c, _ := testRegistry(t)
 	d := push(t, c, testPackage(t, "bmc", "1.0.0"))
 	var wg sync.WaitGroup
-	for i := range 3 {
+	attached := make([]bool, 4)
+	for i := range attached {
 		other, err := Open(c.String(), Options{Anonymous: true, timing: fast})
 		if err != nil {
 			t.Fatal(err)
 		}
 		wg.Go(func() {
-			if err := other.Attach(ctx, "bmc", d, "text/x", "text/x", fmt.Appendf(nil, "%d", i)); err != nil && KindOf(err) != Conflict {
+			err := other.Attach(ctx, "bmc", d, "text/x", "text/x", fmt.Append(nil, i))
+			if attached[i] = err == nil; err != nil && KindOf(err) != Conflict {
 				t.Error(err)
 			}
 		})
 	}
 	wg.Wait()
 	refs, err := c.Referrers(ctx, "bmc", d, "text/x")
-	if err != nil || len(refs) == 0 {
-		t.Fatalf("%v, %v", refs, err)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, ok := range attached {
+		there := slices.ContainsFunc(refs, func(r Referrer) bool { return string(r.Payload) == fmt.Sprint(i) })
+		if ok && !there {
+			t.Errorf("referrer %d was attached and is not there", i)
+		}
 	}
 }
 
