@@ -9,6 +9,7 @@
 //
 //	blobs/sha256/<64 hex>   every fetched byte sequence, named by its SHA-256
 //	quarantine/             blobs whose bytes no longer matched their name
+//	artifacts/<hex>.json    which blobs a fetched artifact has (type Fetched), by its OCI manifest
 //	generations/<N>.json    a committed set of packages (type Generation), never rewritten
 //	current                 symbolic link to generations/<N>.json, the set in force
 //	loaded/<name>.json      what the kernel made of a package (kernel.Loaded), for the running boot

@@ -32,13 +32,14 @@ func (l *Lock) Collect(keep int, dry bool) (*Collected, error) {
 		return nil, err
 	}
 	out := &Collected{}
-	used := map[string]bool{}
+	used, artifacts := map[string]bool{}, map[string]bool{}
 	for i, g := range all {
 		if g.Number != cur.Number && i < len(all)-keep {
 			out.Generations = append(out.Generations, g.Number)
 			continue
 		}
 		for _, p := range g.Packages {
+			artifacts[p.Digest] = true
 			for _, d := range p.Blobs {
 				used[d] = true
 			}
@@ -54,7 +55,7 @@ func (l *Lock) Collect(keep int, dry bool) (*Collected, error) {
 			out.Bytes += b.Size
 		}
 	}
-	junk, err := r.junk(out)
+	junk, err := r.junk(out, artifacts)
 	if err != nil || dry {
 		return out, err
 	}
@@ -77,12 +78,13 @@ func (l *Lock) Collect(keep int, dry bool) (*Collected, error) {
 	return out, nil
 }
 
-// junk lists quarantined blobs and left temporary files, and counts the former.
-// The lock keeps others from having temporary files in use, save Stores that
-// fetch without it, which there are none of.
-func (r *Root) junk(out *Collected) ([]string, error) {
+// junk lists quarantined blobs, which it counts, records of artifacts that are not
+// among those in use, and left temporary files. The lock keeps others from having
+// temporary files in use, save Stores that fetch without it, which there are none
+// of.
+func (r *Root) junk(out *Collected, artifacts map[string]bool) ([]string, error) {
 	var paths []string
-	for _, dir := range []string{".", "blobs/sha256", "generations", "quarantine"} {
+	for _, dir := range []string{".", "artifacts", "blobs/sha256", "generations", "loaded", "quarantine"} {
 		entries, err := os.ReadDir(r.Sub(dir))
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
@@ -91,7 +93,9 @@ func (r *Root) junk(out *Collected) ([]string, error) {
 			return nil, err
 		}
 		for _, e := range entries {
-			if dir != "quarantine" && !strings.HasPrefix(e.Name(), ".tmp-") || e.IsDir() {
+			stale := dir == "quarantine" || strings.HasPrefix(e.Name(), ".tmp-") ||
+				dir == "artifacts" && !artifacts["sha256:"+strings.TrimSuffix(e.Name(), ".json")]
+			if !stale || e.IsDir() {
 				continue
 			}
 			fi, err := e.Info()

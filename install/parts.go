@@ -21,12 +21,12 @@ type Source interface {
 
 // Fetched names the blobs of an artifact.
 type Fetched struct {
-	Manifest  string   // our manifest, the artifact's config
-	Object    string   // ELF object
-	KernelSig string   // PKCS#7; "" if the artifact has none
-	Debug     string   // "" if the artifact has none
-	Bundles   []string // sigstore bundles among the referrers
-	Blobs     []string // all, those above included, and the OCI manifest
+	Manifest  string   `json:"manifest"` // our manifest, the artifact's config
+	Object    string   `json:"object"`   // ELF object
+	KernelSig string   `json:"kernelSignature,omitempty"`
+	Debug     string   `json:"debug,omitempty"`
+	Bundles   []string `json:"bundles"` // sigstore bundles among the referrers
+	Blobs     []string `json:"blobs"`   // all parts of the artifact, and the OCI manifest
 }
 
 // Policy decides whom to trust; *signing.Policy does.

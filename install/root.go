@@ -37,7 +37,7 @@ func (r *Root) create() error {
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	for _, d := range []string{"blobs/sha256", "generations", "loaded"} {
+	for _, d := range []string{"blobs/sha256", "artifacts", "generations", "loaded"} {
 		if err := os.MkdirAll(r.Sub(d), 0o755); err != nil {
 			return err
 		}

@@ -4,9 +4,13 @@ package install
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -74,14 +78,22 @@ var ErrNotStored = errors.New("it is not in the store")
 
 func (t *transaction) stageOnce(ctx context.Context, store *Store, item *Item) (*staged, error) {
 	env := t.env
+	if err := manifest.CheckDigest(item.Digest); err != nil {
+		return nil, err
+	}
 	f, err := t.root.stored(item.Digest)
 	if err != nil {
 		return nil, err
 	}
 	if f != nil {
 		env.report(Event{Kind: EventFetched, Name: item.Name, Version: item.Version})
-	} else if f, err = fetch(ctx, store, env, item); err != nil {
-		return nil, fmt.Errorf("fetch %s %s: %w", item.Name, item.Version, err)
+	} else {
+		if f, err = fetch(ctx, store, env, item); err != nil {
+			return nil, fmt.Errorf("fetch %s %s: %w", item.Name, item.Version, err)
+		}
+		if err := t.keepArtifact(item.Digest, f); err != nil {
+			return nil, err
+		}
 	}
 	all := append(slices.Clone(f.Blobs), f.Bundles...)
 	slices.Sort(all)
@@ -98,23 +110,51 @@ func (t *transaction) stageOnce(ctx context.Context, store *Store, item *Item) (
 	return s, nil
 }
 
-// stored finds an artifact that some generation had and that is still whole in
-// the store; nil if there is none. What was deleted in the registry, or a
+// stored finds an artifact that was fetched before and is still whole in the
+// store; nil if there is none. So what was deleted in the registry, or a
 // registry that is down, do not keep it from being installed again.
 func (r *Root) stored(digest string) (*Fetched, error) {
-	all, err := r.History()
+	data, err := os.ReadFile(r.artifactPath(digest))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
 	if err != nil {
 		return nil, err
 	}
-	for _, g := range slices.Backward(all) {
-		for _, p := range g.Packages {
-			if p.Digest != digest || slices.ContainsFunc(p.Blobs, func(d string) bool { return !r.Store.Has(d) }) {
-				continue
-			}
-			return &Fetched{Manifest: p.Manifest, Object: p.Object, KernelSig: p.KernelSig, Debug: p.Debug, Bundles: p.Bundles, Blobs: p.Blobs}, nil
+	var f Fetched
+	if json.Unmarshal(data, &f) != nil || !slices.Contains(f.Blobs, digest) {
+		return nil, nil // as good as none: fetching writes it anew
+	}
+	for _, d := range append(slices.Clone(f.Blobs), f.Bundles...) {
+		if !r.Store.Has(d) {
+			return nil, nil
 		}
 	}
-	return nil, nil
+	return &f, nil
+}
+
+// keepArtifact remembers what was fetched, with the bundles, which nothing else
+// ties to it.
+func (t *transaction) keepArtifact(digest string, f *Fetched) error {
+	path := t.root.artifactPath(digest)
+	before, err := os.ReadFile(path)
+	switch {
+	case err == nil:
+		t.did(func(context.Context) error { return writeFile(path, before) })
+	case errors.Is(err, fs.ErrNotExist):
+		t.did(func(context.Context) error { return remove(path) })
+	default:
+		return err
+	}
+	data, err := json.MarshalIndent(f, "", "  ")
+	if err != nil {
+		return err
+	}
+	return writeFile(path, append(data, '\n'))
+}
+
+func (r *Root) artifactPath(digest string) string {
+	return filepath.Join(r.dir, "artifacts", strings.TrimPrefix(digest, "sha256:")+".json")
 }
 
 func fetch(ctx context.Context, store *Store, env *Env, item *Item) (*Fetched, error) {

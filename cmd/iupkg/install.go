@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -86,7 +87,7 @@ func (a *app) install(ctx context.Context, args []string, o installOptions) erro
 				return nil, usagef("--set: %s is not to be installed", name)
 			}
 		}
-		return install.NewPlan(cur, "install "+strings.Join(args, " "), targetOf(plan, cur, set)), nil
+		return install.NewPlan(cur, strings.Join(append([]string{"install"}, slices.Concat(args, o.set)...), " "), targetOf(plan, cur, set)), nil
 	})
 }
 

@@ -22,5 +22,6 @@ func TestScript(t *testing.T) {
 		UpdateScripts:       os.Getenv("UPDATE") != "",
 		Setup:               setupScript,
 		Cmds:                scriptCommands,
+		Condition:           scriptConditions,
 	})
 }

@@ -96,6 +96,10 @@ func (a *app) publish(ctx context.Context, dir, key string, noBuild bool) error 
 	// Last: what the index lists is there.
 	hadRoot := len(keys.IndexRoot) > 0
 	if err := index.Publish(ctx, client.Index(), keys, index.EntryOf(m, out.Digest)); err != nil {
+		var untrusted *index.Untrusted
+		if errors.As(err, &untrusted) && untrusted.Reason == index.BadSignature {
+			err = withHint(err, "the index of that registry belongs to another publisher: publish under a prefix of your own")
+		}
 		return err
 	}
 	if !hadRoot {

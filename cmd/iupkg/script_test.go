@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"fmt"
 	"io/fs"
@@ -21,8 +22,28 @@ func setupScript(env *testscript.Env) error {
 	env.Setenv("HOME", filepath.Join(env.WorkDir, "home"))
 	env.Setenv("IUPKG_KEYS", filepath.Join(env.WorkDir, "keys"))
 	env.Setenv("IUPKG_LIBDIR", filepath.Join(env.WorkDir, "lib"))
+	env.Setenv("REPO_LIB", repoLib)
 	env.Setenv("ROOT", filepath.Join(env.WorkDir, "root"))
 	return os.MkdirAll(filepath.Join(env.WorkDir, "home"), 0o755)
+}
+
+// repoLib is what make build leaves beside bin/.
+var repoLib = func() string {
+	dir, err := filepath.Abs("../../lib/iupkg")
+	if err != nil {
+		panic(err)
+	}
+	return dir
+}()
+
+// scriptConditions are conditions beside those of testscript: [libdir] says that
+// make build has been run.
+func scriptConditions(cond string) (bool, error) {
+	if cond != "libdir" {
+		return false, fmt.Errorf("unknown condition %q", cond)
+	}
+	_, err := os.Stat(filepath.Join(repoLib, "crate", "iu"))
+	return err == nil, nil
 }
 
 // scriptCommands are what scripts have beside those of testscript:
@@ -31,6 +52,8 @@ func setupScript(env *testscript.Env) error {
 //	tree NAME [DIR]          remembers every file below DIR ($ROOT), with content
 //	sametree NAME [DIR]      compares with what was remembered
 //	flip FILE [OFFSET]       flips one bit of a file
+//	flipblob DIR FILE        flips one bit of each file below DIR with FILE's content
+//	restore DIR FROM         makes DIR what FROM is
 //	mkext DIR VERSION …      makes a built package, see mkext
 //	serve VAR DIR [ADDR]     runs a registry, see serve
 //	proxy VAR ADDR MODE      runs a harmful proxy, see proxy
@@ -39,6 +62,8 @@ var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args [
 	"tree":     tree,
 	"sametree": sameTree,
 	"flip":     flip,
+	"flipblob": flipBlob,
+	"restore":  restore,
 	"mkext":    mkext,
 	"serve":    serve,
 	"proxy":    proxy,
@@ -142,4 +167,37 @@ func flip(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	data[at] ^= 1
 	ts.Check(os.WriteFile(path, data, 0o644))
+}
+
+func flipBlob(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: flipblob DIR FILE")
+	}
+	want, err := os.ReadFile(ts.MkAbs(args[1]))
+	ts.Check(err)
+	n := 0
+	ts.Check(filepath.WalkDir(ts.MkAbs(args[0]), func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		data, err := os.ReadFile(path)
+		if err != nil || !bytes.Equal(data, want) {
+			return err
+		}
+		n++
+		data[len(data)/2] ^= 1
+		return os.WriteFile(path, data, 0o644)
+	}))
+	if n == 0 {
+		ts.Fatalf("no file below %s is like %s", args[0], args[1])
+	}
+}
+
+func restore(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: restore DIR FROM")
+	}
+	dir := ts.MkAbs(args[0])
+	ts.Check(os.RemoveAll(dir))
+	ts.Check(os.CopyFS(dir, os.DirFS(ts.MkAbs(args[1]))))
 }

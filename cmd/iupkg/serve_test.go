@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"encoding/json"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httputil"
@@ -98,7 +99,9 @@ func proxy(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	ts.Check(err)
-	srv := &http.Server{Handler: h}
+	quiet := log.New(io.Discard, "", 0)
+	rp.ErrorLog = quiet
+	srv := &http.Server{Handler: h, ErrorLog: quiet}
 	go srv.Serve(ln)
 	ts.Defer(func() { srv.Close() })
 	ts.Setenv(args[0], "http://"+ln.Addr().String()+"/test")
