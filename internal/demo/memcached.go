@@ -113,23 +113,27 @@ func (r *reader) get(keys ...string) (map[string][]byte, error) {
 		if _, err := r.conn.Write(request); err != nil {
 			return nil, err
 		}
-		body, err := r.answer(r.next)
+		items, err := r.answer(r.next)
 		if errors.Is(err, os.ErrDeadlineExceeded) && attempt < 3 {
 			continue
 		}
-		if err != nil {
-			return nil, err
+		for _, key := range keys {
+			if _, ok := items[key]; !ok && err == nil {
+				err = errMiss
+			}
 		}
-		return parseValues(body, keys)
+		return items, err
 	}
 }
 
-// answer waits for the reply to a request. Later replies to earlier requests
-// are passed over.
-func (r *reader) answer(id uint16) ([]byte, error) {
+// answer waits for the whole reply to a request. memcached 1.6 sends the values
+// of a multi-get in datagrams of their own, each of which says that it is the
+// only one; the last ends in END. Late replies to earlier requests are passed over.
+func (r *reader) answer(id uint16) (map[string][]byte, error) {
 	if err := r.conn.SetReadDeadline(time.Now().Add(2 * time.Second)); err != nil {
 		return nil, err
 	}
+	items := make(map[string][]byte)
 	for {
 		n, err := r.conn.Read(r.buf[:])
 		if err != nil {
@@ -138,34 +142,34 @@ func (r *reader) answer(id uint16) ([]byte, error) {
 		if n < 8 || binary.BigEndian.Uint16(r.buf[:]) != id {
 			continue
 		}
-		if count := binary.BigEndian.Uint16(r.buf[4:]); count != 1 {
+		if count := binary.BigEndian.Uint16(r.buf[4:]); count > 1 {
 			return nil, fmt.Errorf("a reply of %d datagrams", count)
 		}
-		return r.buf[8:n], nil
+		if whole, err := parseValues(r.buf[8:n], items); whole || err != nil {
+			return items, err
+		}
 	}
 }
 
-func parseValues(body []byte, keys []string) (map[string][]byte, error) {
-	items := make(map[string][]byte, len(keys))
-	for !bytes.Equal(body, []byte("END\r\n")) {
+// parseValues adds the items of one datagram; whole if END stands behind them.
+func parseValues(body []byte, items map[string][]byte) (whole bool, err error) {
+	for len(body) > 0 {
 		line, rest, ok := bytes.Cut(body, []byte("\r\n"))
+		if string(line) == "END" && ok && len(rest) == 0 {
+			return true, nil
+		}
 		words := bytes.Fields(line)
 		if !ok || len(words) != 4 || string(words[0]) != "VALUE" {
-			return nil, fmt.Errorf("malformed reply %q", body)
+			return false, fmt.Errorf("malformed reply %q", body)
 		}
 		size, err := strconv.Atoi(string(words[3]))
 		if err != nil || size < 0 || size+2 > len(rest) || string(rest[size:size+2]) != "\r\n" {
-			return nil, fmt.Errorf("malformed reply %q", body)
+			return false, fmt.Errorf("malformed reply %q", body)
 		}
 		items[string(words[1])] = bytes.Clone(rest[:size])
 		body = rest[size+2:]
 	}
-	for _, key := range keys {
-		if _, ok := items[key]; !ok {
-			return nil, errMiss
-		}
-	}
-	return items, nil
+	return false, nil
 }
 
 // rate asks for keys in turn from several clients at once for a while, and
