@@ -64,10 +64,10 @@ build/vmrun: $(call find,kernel/vm,-name '*.go' -not -name '*_test.go') go.mod |
 plugin: | bootstrap
 	@$(MAKE) -s -C llvm OUT=$(abspath $(LIB)/llvm) OBJ=$(abspath build/llvm)
 
-# build.sh does nothing for a kernel whose module is up to date.
+# build.sh does nothing for a kernel whose module is up to date. Its make is no part of this one's jobs.
 runtime: build/vmrun | bootstrap
 	@build/vmrun -fetch $(KERNELS) | while read -r release dir; do \
-		kernel/module/build.sh "$$release" "/usr/src/linux-headers-$$release" "$$dir/boot/vmlinuz-$$release" \
+		MAKEFLAGS=-j$$(nproc) kernel/module/build.sh "$$release" "/usr/src/linux-headers-$$release" "$$dir/boot/vmlinuz-$$release" \
 			"$(LIB)/runtime/$$release"; \
 	done
 
