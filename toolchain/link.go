@@ -51,7 +51,9 @@ func (b *builder) link(ctx context.Context, work string) error {
 	return run("llc", "-O2", "--filetype=obj", "--code-model=kernel", "--relocation-model=static",
 		"--stack-size-section",
 		// One .text: cold functions would otherwise get sections of their own.
-		"--profile-guided-section-prefix=false",
+		"--function-sections=0", "--data-sections=0", "--profile-guided-section-prefix=false",
+		// Where Rust says that nothing goes on, nothing does.
+		"--trap-unreachable",
 		// Arguments are not pushed, so that a frame's size is all of it.
 		"--no-x86-call-frame-opt",
 		fileFinal, "-o", fileRaw)
