@@ -149,7 +149,16 @@ func (u *ui) working(format string, args ...any) {
 	}
 }
 
-func indentRest(s string) string { return strings.ReplaceAll(s, "\n", "\n  ") }
+// indentRest indents all lines but the first, unless they are.
+func indentRest(s string) string {
+	lines := strings.Split(s, "\n")
+	for i := 1; i < len(lines); i++ {
+		if !strings.HasPrefix(lines[i], " ") {
+			lines[i] = "  " + lines[i]
+		}
+	}
+	return strings.Join(lines, "\n")
+}
 
 // fail reports the error that ends the run and returns its exit code.
 func (u *ui) fail(ctx context.Context, err error) int {
