@@ -126,10 +126,8 @@ pub fn expand(hook: &Hook, args: TokenStream, item: TokenStream) -> Result<Token
 
 /// Refuses what cannot be a program; gives the places of the two types.
 fn signature(hook: &Hook, f: &ItemFn) -> Result<(Span, Span)> {
-    let want = format!(
-        "a program is `fn {}(ctx: {}) -> {}`",
-        f.sig.ident, hook.context, hook.action
-    );
+    let want =
+        format!("a program is `fn {}(ctx: {}) -> {}`", f.sig.ident, hook.context, hook.action);
     let odd: Option<&dyn ToTokens> = if let Some(t) = &f.sig.constness {
         Some(t)
     } else if let Some(t) = &f.sig.asyncness {

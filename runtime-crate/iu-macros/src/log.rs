@@ -22,7 +22,10 @@ impl Parse for Args {
             if input.is_empty() {
                 break;
             }
-            if input.peek(syn::Ident::peek_any) && input.peek2(Token![=]) && !input.peek2(Token![==]) {
+            if input.peek(syn::Ident::peek_any)
+                && input.peek2(Token![=])
+                && !input.peek2(Token![==])
+            {
                 let name = input.parse()?;
                 input.parse::<Token![=]>()?;
                 args.named.push((name, input.parse()?));

@@ -92,7 +92,10 @@ pub fn check_name(name: &str, at: Span) -> Result<String> {
     if ok {
         return Ok(name.to_owned());
     }
-    Err(Error::new(at, format!("`{name}` is not a name: a letter, then a-z, 0-9, _, at most 31 in all")))
+    Err(Error::new(
+        at,
+        format!("`{name}` is not a name: a letter, then a-z, 0-9, _, at most 31 in all"),
+    ))
 }
 
 pub fn map(args: TokenStream, item: TokenStream) -> Result<TokenStream> {

@@ -237,8 +237,7 @@ impl TcFrame {
             mark: p.mark,
             protocol: u32::from(protocol),
         };
-        let mut frame =
-            Box::new(TcFrame { ctx, linear: linear.to_vec(), paged: paged.to_vec() });
+        let mut frame = Box::new(TcFrame { ctx, linear: linear.to_vec(), paged: paged.to_vec() });
         frame.refresh();
         frame
     }

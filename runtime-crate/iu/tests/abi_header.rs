@@ -118,7 +118,8 @@ fn symbols_match_the_header() {
     }
     // What the pass alone calls.
     let pass = ["iu_rt_poll", "iu_rt_stack_overflow"];
-    for line in header.lines().filter(|l| l.trim_start().starts_with("X(") && l.contains("iu_rt_")) {
+    for line in header.lines().filter(|l| l.trim_start().starts_with("X(") && l.contains("iu_rt_"))
+    {
         let name = line.split(", ").nth(1).unwrap();
         assert!(bound.contains(&name) || pass.contains(&name), "the crate does not bind {name}");
     }

@@ -117,7 +117,11 @@ fn no_packet_panics_and_views_agree() {
     let mut seen = 0;
     for i in 0..200_000 {
         let protocol = if i % 2 == 0 { IPPROTO_UDP } else { IPPROTO_TCP };
-        let l4 = if i % 2 == 0 { udp(8 + (r.next() % 8) as u16).to_vec() } else { tcp(5 + (r.next() % 4) as u8) };
+        let l4 = if i % 2 == 0 {
+            udp(8 + (r.next() % 8) as u16).to_vec()
+        } else {
+            tcp(5 + (r.next() % 4) as u8)
+        };
         let mut p = packet(r.next() % 4 == 0, (r.next() % 4 * 4) as usize, protocol, &l4, &[3; 9]);
         for _ in 0..r.next() % 3 {
             let at = (r.next() as usize) % p.len();
@@ -167,8 +171,16 @@ fn checksums() {
         let want = naive(&b);
         let two = checksum::update32(full, u32::from_be_bytes(old), u32::from_be_bytes(new));
         assert_eq!(two, want);
-        let one = checksum::update16(full, u16::from_be_bytes([old[0], old[1]]), u16::from_be_bytes([new[0], new[1]]));
-        let one = checksum::update16(one, u16::from_be_bytes([old[2], old[3]]), u16::from_be_bytes([new[2], new[3]]));
+        let one = checksum::update16(
+            full,
+            u16::from_be_bytes([old[0], old[1]]),
+            u16::from_be_bytes([new[0], new[1]]),
+        );
+        let one = checksum::update16(
+            one,
+            u16::from_be_bytes([old[2], old[3]]),
+            u16::from_be_bytes([new[2], new[3]]),
+        );
         assert_eq!(one, want);
     }
     assert_eq!(Sum::new().bytes(&[0xff; 100_000]).finish(), 0);

@@ -29,7 +29,8 @@ fn ui() {
         let path: PathBuf = entry.unwrap().path();
         let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
         let text = std::fs::read_to_string(&path).unwrap();
-        std::fs::write(bins.join(format!("{name}.rs")), format!("{text}\nfn main() {{}}\n")).unwrap();
+        std::fs::write(bins.join(format!("{name}.rs")), format!("{text}\nfn main() {{}}\n"))
+            .unwrap();
         let wants = text
             .lines()
             .enumerate()

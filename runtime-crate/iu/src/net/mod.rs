@@ -17,8 +17,6 @@ mod view;
 
 pub use ether::{ETH_ARP, ETH_IPV4, ETH_IPV6, ETH_QINQ, ETH_VLAN, Ethernet, Vlan};
 pub use ip::{IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_TCP, IPPROTO_UDP, Ipv4, Ipv6};
-pub use transport::{
-    TCP_ACK, TCP_FIN, TCP_PSH, TCP_RST, TCP_SYN, TCP_URG, Tcp, Udp,
-};
+pub use transport::{TCP_ACK, TCP_FIN, TCP_PSH, TCP_RST, TCP_SYN, TCP_URG, Tcp, Udp};
 pub use view::{Tcp4, Tcp4Mut, Udp4, Udp4Mut, tcp4, tcp4_mut, udp4, udp4_mut};
 pub use zerocopy::network_endian::{U16, U32, U64, U128};

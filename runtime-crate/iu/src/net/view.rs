@@ -92,10 +92,7 @@ fn ipv4(packet: &[u8], protocol: u8) -> Option<(&Ethernet, &Ipv4, usize)> {
 
 /// Ethernet header, IPv4 header and what follows, writable.
 #[inline]
-fn ipv4_mut(
-    packet: &mut [u8],
-    next: usize,
-) -> Option<(&mut Ethernet, &mut Ipv4, &mut [u8])> {
+fn ipv4_mut(packet: &mut [u8], next: usize) -> Option<(&mut Ethernet, &mut Ipv4, &mut [u8])> {
     let (headers, rest) = packet.split_at_mut_checked(next)?;
     let (eth, headers) = Ethernet::mut_from_prefix(headers).ok()?;
     let tag = if eth.ethertype.get() == ETH_VLAN { size_of::<Vlan>() } else { 0 };

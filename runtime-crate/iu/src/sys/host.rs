@@ -65,7 +65,10 @@ impl Value {
 enum Store {
     /// All values of all CPUs: index + cpu * max_entries.
     Array(Vec<Value>),
-    Hash { live: HashMap<Vec<u8>, Value>, dead: Vec<Value> },
+    Hash {
+        live: HashMap<Vec<u8>, Value>,
+        dead: Vec<Value>,
+    },
 }
 
 /// Runs `f` on the storage behind a descriptor, made at the first use.
@@ -273,9 +276,8 @@ pub(crate) unsafe fn iu_rt_tc_pull(ctx: *mut abi::CtxTc, len: u32) -> u64 {
 
 pub(crate) unsafe fn iu_rt_tc_load(ctx: *mut abi::CtxTc, off: u32, to: *mut u8, len: u32) -> u64 {
     // SAFETY: as above, and `to` has len bytes.
-    let (frame, to) = unsafe {
-        (&*ctx.cast::<host::TcFrame>(), slice::from_raw_parts_mut(to, len as usize))
-    };
+    let (frame, to) =
+        unsafe { (&*ctx.cast::<host::TcFrame>(), slice::from_raw_parts_mut(to, len as usize)) };
     frame.load(off as usize, to).map_or_else(fail, |()| 0)
 }
 
@@ -286,8 +288,7 @@ pub(crate) unsafe fn iu_rt_tc_store(
     len: u32,
 ) -> u64 {
     // SAFETY: as above, and `from` has len bytes.
-    let (frame, from) = unsafe {
-        (&mut *ctx.cast::<host::TcFrame>(), slice::from_raw_parts(from, len as usize))
-    };
+    let (frame, from) =
+        unsafe { (&mut *ctx.cast::<host::TcFrame>(), slice::from_raw_parts(from, len as usize)) };
     frame.store(off as usize, from).map_or_else(fail, |()| 0)
 }

@@ -27,7 +27,11 @@ fn mix(packet: &[u8], depth: u64) -> u64 {
         return packet.len() as u64;
     }
     let left = mix(packet, depth - 1);
-    if left & 1 == 0 { left.rotate_left(7) ^ mix(packet, depth / 2) } else { left.rotate_left(3) + depth }
+    if left & 1 == 0 {
+        left.rotate_left(7) ^ mix(packet, depth / 2)
+    } else {
+        left.rotate_left(3) + depth
+    }
 }
 
 #[cfg(test)]

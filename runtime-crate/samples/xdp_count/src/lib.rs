@@ -81,11 +81,8 @@ fn count(ctx: XdpContext) -> XdpAction {
 /// Two CPUs that see one source at a time may lose a count.
 fn note_source(addr: [u8; 4], bytes: u64) {
     let old = SOURCES.get(&addr).unwrap_or(Source { packets: 0, bytes: 0, last_ns: 0 });
-    let new = Source {
-        packets: old.packets + 1,
-        bytes: old.bytes + bytes,
-        last_ns: time::ktime_ns(),
-    };
+    let new =
+        Source { packets: old.packets + 1, bytes: old.bytes + bytes, last_ns: time::ktime_ns() };
     if SOURCES.insert(&addr, &new) == Err(Errno::TOO_BIG) {
         iu::warn!("no room for source {addr:x}");
     }
