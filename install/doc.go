@@ -16,6 +16,7 @@
 //	pending.json            the transaction under way (type journal); gone when it ended
 //	lock                    flock'ed by the one writer
 //	index/, trust/          of the packages index and signing
+//	runtime/<release>/      iu.ko that iupkg setup built here
 //
 // Files are 0644 and directories 0755: there are no secrets here. Every file is
 // written as a temporary beside it, synced, renamed over it, and the directory

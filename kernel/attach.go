@@ -53,7 +53,7 @@ func attach(hook Hook, a *attachment) (*Link, error) {
 	}
 	dev, err := net.InterfaceByName(a.target["interface"])
 	if err != nil {
-		return nil, fmt.Errorf("program %s: no network interface %q", a.program, a.target["interface"])
+		return nil, &ParamError{fmt.Errorf("program %s: no network interface %q", a.program, a.target["interface"])}
 	}
 	l, err := do(a, dev)
 	if err != nil {
