@@ -48,7 +48,12 @@ func (p *Profile) Check(r Requirements, btf BTFLookup) []Finding {
 		switch a := p.Hooks[h]; a {
 		case Yes:
 		case No:
-			add("hook "+string(h), No, "this kernel does not offer it")
+			found := "this kernel does not offer it"
+			if len(p.BTF) == 0 && !p.offersAny() {
+				// The usual reason, and one that the user can mend.
+				found = "this kernel shows no BTF (/sys/kernel/btf/vmlinux), without which no hook can be used"
+			}
+			add("hook "+string(h), No, "%s", found)
 		default:
 			add("hook "+string(h), Unknown, "it could not be told whether this kernel offers it")
 		}
@@ -172,4 +177,14 @@ func foundConfig(why []Cause, it bool) string {
 		return "no such thing"
 	}
 	return strings.Join(parts, ", ")
+}
+
+// offersAny reports whether any hook works.
+func (p *Profile) offersAny() bool {
+	for _, a := range p.Hooks {
+		if a == Yes {
+			return true
+		}
+	}
+	return false
 }

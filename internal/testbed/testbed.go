@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"time"
@@ -173,11 +174,25 @@ func (p *Publisher) CopyProject(dir, name string, edits map[string]string) (stri
 			return "", err
 		}
 	}
-	crate := map[string]string{`"../../runtime-crate/iu"`: fmt.Sprintf("%q", filepath.Join(p.Src, "runtime-crate", "iu"))}
-	if err := rewrite(filepath.Join(to, "Cargo.toml"), crate); err != nil {
+	if err := p.repointCrate(filepath.Join(to, "Cargo.toml")); err != nil {
 		return "", err
 	}
 	return to, rewrite(filepath.Join(to, "iupkg.toml"), edits)
+}
+
+var cratePath = regexp.MustCompile(`path = "(\.\./)+(runtime-crate/)?iu"`)
+
+// repointCrate points to the copy of the crate iu that bin/iupkg was built with.
+func (p *Publisher) repointCrate(path string) error {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	if !cratePath.Match(b) {
+		return fmt.Errorf("%s does not depend on the crate iu by a relative path", path)
+	}
+	to := fmt.Sprintf("path = %q", filepath.Join(p.Src, "lib", "iupkg", "crate", "iu"))
+	return os.WriteFile(path, cratePath.ReplaceAllLiteral(b, []byte(to)), 0o644)
 }
 
 // rewrite replaces each text, which must be there, in a file.
