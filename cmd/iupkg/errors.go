@@ -69,6 +69,8 @@ func classify(err error) (code int, hint string) {
 		return exitUsage, ""
 	case errors.Is(err, install.ErrBusy):
 		return exitBusy, "wait until it is done, then try again"
+	case unknownNames(err):
+		return exitNoVersion, "iupkg search finds names, iupkg sync brings new ones"
 	case isA[*resolve.Unsatisfiable](err), isA[*install.Unfit](err), isA[noSuchVersion](err):
 		return exitNoVersion, ""
 	case isA[*index.UnknownPackage](err), errors.Is(err, manifest.ErrUnknownPackage):
@@ -112,6 +114,12 @@ func classify(err error) (code int, hint string) {
 		return exitFailure, "run it as root"
 	}
 	return exitFailure, ""
+}
+
+// unknownNames: was something asked for that the index does not have?
+func unknownNames(err error) bool {
+	var u *resolve.Unsatisfiable
+	return errors.As(err, &u) && len(u.Unknown) > 0
 }
 
 func isA[E error](err error) bool {
