@@ -64,9 +64,14 @@ func mountBPFFS() error {
 	return nil
 }
 
-// removeIfEmpty removes the folders that have no pins left.
+// removeIfEmpty removes the folders that have no pins left, the one of all
+// extensions too unless a user chose it.
 func (d pinDir) removeIfEmpty() {
-	for _, sub := range []string{"maps", "progs", "links", "."} {
+	dirs := []string{"maps", "progs", "links", "."}
+	if filepath.Dir(string(d)) == DefaultPinDir {
+		dirs = append(dirs, "..")
+	}
+	for _, sub := range dirs {
 		_ = os.Remove(filepath.Join(string(d), sub)) // fails if not empty, which is what is wanted
 	}
 }

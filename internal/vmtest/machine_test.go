@@ -249,7 +249,8 @@ func TestBadInput(t *testing.T) {
 		b.t = t
 		digest := strings.Fields(b.shell(`grep -la $'^\x7fELF' /var/lib/iupkg/blobs/sha256/* | xargs -n1 basename`))[0]
 		b.shell(`f=/var/lib/iupkg/blobs/sha256/` + digest + `; chmod u+w $f; printf X | dd of=$f bs=1 seek=4096 conv=notrunc status=none`)
-		b.run(4, []string{digest}, "verify", "xdp-count")
+		b.run(4, []string{digest}, "--offline", "verify", "xdp-count")
+		b.run(0, []string{"mended", digest}, "verify", "xdp-count")
 	})
 	b.t = t
 	b.run(0, nil, "remove", "xdp-count")
