@@ -90,7 +90,7 @@ sysroot: build/mksysroot
 	@build/mksysroot >/dev/null
 
 demo: build
-	go run ./internal/demo
+	. scripts/env; go run ./internal/demo
 
 test: build
 	@scripts/test
