@@ -37,7 +37,8 @@ func newBed(t *testing.T, kernel string) *bed {
 	if _, err := os.Stat(p.IUPkg()); err != nil {
 		t.Skip("bin/iupkg is not built: make build")
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+	// The test's own context ends before its clean-up starts.
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	t.Cleanup(cancel)
 	if err := p.Start(ctx); err != nil {
 		t.Fatal(err)
