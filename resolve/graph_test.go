@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -24,7 +25,7 @@ var update = flag.Bool("update", false, "rewrite the expected part of testdata/*
 //	PACKAGE VERSION[: clause; clause…]
 //	    clause: needs NAME CONSTRAINT | conflicts NAME CONSTRAINT | config EXPR |
 //	            release RANGE | hook NAME | btf REQ | yanked WHY
-//	installed PACKAGE VERSION[ auto]  (what the graph says of it, if it does)
+//	installed PACKAGE VERSION[ auto][ upgrade]  (what the graph says of it, if it does)
 //	want SPEC…                       (specs separated by spaces; _ stands for a space in one)
 //	---
 //	the plan, with rejected versions indented, or the error
@@ -81,7 +82,7 @@ func parseGraph(t *testing.T, name, text string) graph {
 				g.want = append(g.want, spec)
 			}
 		case "installed":
-			p := Pinned{Name: f[1], Version: f[2], Digest: "installed", Auto: len(f) > 3}
+			p := Pinned{Name: f[1], Version: f[2], Digest: "installed", Auto: slices.Contains(f[3:], "auto"), Upgrade: slices.Contains(f[3:], "upgrade")}
 			for _, c := range g.source[p.Name] {
 				if c.Version == p.Version {
 					p.Requires, p.Dependencies, p.Conflicts = c.Requires, c.Dependencies, c.Conflicts

@@ -85,7 +85,7 @@ func randomProblem(r *rand.Rand) problem {
 		if k := len(p.src[n]); k > 0 && r.Float64() < 0.2 {
 			c := p.src[n][r.IntN(k)]
 			p.installed = append(p.installed, Pinned{Name: n, Version: c.Version, Requires: c.Requires,
-				Dependencies: c.Dependencies, Conflicts: c.Conflicts, Auto: r.IntN(3) == 0})
+				Dependencies: c.Dependencies, Conflicts: c.Conflicts, Auto: r.IntN(3) == 0, Upgrade: r.IntN(2) == 0})
 		}
 	}
 	for range 1 + r.IntN(2) {
@@ -125,11 +125,13 @@ func (p problem) table(lenient bool) table {
 	t.rank = make([][]int, len(p.names))
 	t.ok = make([][][][]bool, len(p.names))
 	pin := make([]int, len(p.names))
+	upgrade := make([]bool, len(p.names))
 	for i, n := range p.names {
 		pin[i] = -1
 		for _, in := range p.installed {
 			if in.Name == n {
 				pin[i] = slices.IndexFunc(p.src[n], func(c Candidate) bool { return c.Version == in.Version })
+				upgrade[i] = in.Upgrade
 			}
 		}
 	}
@@ -159,11 +161,11 @@ func (p problem) table(lenient bool) table {
 			if c.Yanked != "" && !exact && pin[i] != x {
 				may = false
 			}
-			if t.need[i] && !wanted[i] && pin[i] != x && strings.Contains(c.Version, "-") {
+			if t.need[i] && !wanted[i] && pin[i] != x && (strings.Contains(c.Version, "-") || upgrade[i] && x < pin[i]) {
 				may = false
 			}
 			rank := x // the source is oldest first
-			if pin[i] == x {
+			if pin[i] == x && !upgrade[i] {
 				rank = 100
 			}
 			t.may[i] = append(t.may[i], may)
@@ -436,8 +438,9 @@ func (p problem) checkLeaves(t *testing.T, seed int) {
 		case keepFact:
 			q := s.byName[f.in.Name]
 			tab.need[at(q)] = true
+			pinAt := slices.IndexFunc(p.src[q.name], func(c Candidate) bool { return c.Version == f.in.Version })
 			for k, v := range q.list {
-				if !v.pinned && v.v.Prerelease() {
+				if !v.pinned && (v.v.Prerelease() || f.in.Upgrade && index(q, k) < pinAt) {
 					bar(q, k)
 				}
 			}

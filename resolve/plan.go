@@ -115,7 +115,7 @@ func (in *input) why(ctx context.Context, s *solver, p *pack, i int, retries *in
 			}
 		}
 	}
-	if c := p.chosen(); c.pinned {
+	if c := p.chosen(); c.preferred {
 		return set(KindInstalled, "is newer than "+c.Version+", which is installed and was kept")
 	}
 	if v.v.Prerelease() && in.pinned(p.name) != nil {

@@ -23,9 +23,11 @@ type version struct {
 	Candidate
 	v      manifest.Version
 	pinned bool
-	deps   []relation // sorted by name
-	confl  []relation
-	broken error
+	// preferred: pinned, and not to be upgraded.
+	preferred bool
+	deps      []relation // sorted by name
+	confl     []relation
+	broken    error
 
 	checked  bool // findings is valid
 	findings []manifest.Finding
@@ -76,7 +78,7 @@ func (in *input) pin(vs *versions, p *Pinned) error {
 	if err != nil {
 		return fmt.Errorf("installed %s: %w", p.Name, err)
 	}
-	v.pinned = true
+	v.pinned, v.preferred = true, !p.Upgrade
 	i := slices.IndexFunc(vs.list, func(o version) bool { return o.v.Compare(v.v) == 0 })
 	if i < 0 {
 		vs.list = append(vs.list, v)

@@ -16,8 +16,9 @@
 //
 // Packages are decided in the order in which they are asked for, then those
 // installed, then others as they are met. For each the first of these that can
-// be is taken: the installed version, then the newest. So the first that was
-// asked for gets its best version, the second the best that leaves, and so on.
+// be is taken: the installed version unless it is to be upgraded, then the
+// newest. So the first that was asked for gets its best version, the second the
+// best that leaves, and so on.
 //
 //   - An installed package stays, in some version, unless it is Auto.
 //   - A pre-release is chosen only if a constraint names one of the same
@@ -66,6 +67,10 @@ type Pinned struct {
 	Requires     manifest.Requirements
 	Dependencies map[string]string
 	Conflicts    map[string]string
+	// Upgrade says that its version is not preferred to newer ones. A package that
+	// is upgraded does not go back to an older version unless it is Auto or asked
+	// for by a constraint.
+	Upgrade bool
 	// Auto says that it was installed only because another needs it: the plan
 	// leaves it out when nothing does.
 	Auto bool

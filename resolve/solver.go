@@ -4,6 +4,7 @@ package resolve
 
 import (
 	"context"
+	"slices"
 
 	"github.com/iupkg/iupkg/manifest"
 )
@@ -148,7 +149,7 @@ func (s *solver) get(name string) (*pack, error) {
 		expanded: make([]bool, n-1), yankedOK: make([]bool, n-1), matched: map[string]set{}}
 	for i, v := range vs.list {
 		p.order = append(p.order, i)
-		if v.pinned {
+		if v.preferred {
 			copy(p.order[1:], p.order)
 			p.order[0] = i
 		}
@@ -186,6 +187,18 @@ func (p *pack) covered(c manifest.Constraint) set {
 
 func (p *pack) not(s set) set { return fullSet(p.n).minus(s) }
 
+// mayStay says whether version i is one that an installed package may have when
+// nobody asks for another: the installed one, or one that is not a pre-release,
+// nor older if it is upgraded.
+func (p *pack) mayStay(in *Pinned, i int) bool {
+	v := &p.list[i]
+	if v.pinned {
+		return true
+	}
+	older := i > slices.IndexFunc(p.list, func(o version) bool { return o.pinned })
+	return !v.v.Prerelease() && !(in.Upgrade && older)
+}
+
 func (s *solver) addRoots(want []manifest.Spec) error {
 	asked := map[string]bool{}
 	for _, w := range want {
@@ -211,8 +224,8 @@ func (s *solver) addRoots(want []manifest.Spec) error {
 			return err
 		}
 		keep := newSet(p.n)
-		for i, v := range p.list {
-			if v.pinned || !v.v.Prerelease() {
+		for i := range p.list {
+			if p.mayStay(in, i) {
 				keep.add(i + 1)
 			}
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/iupkg/iupkg/install"
+	"github.com/iupkg/iupkg/manifest"
 	"github.com/iupkg/iupkg/resolve"
 )
 
@@ -38,9 +39,6 @@ type installOptions struct {
 }
 
 func (a *app) install(ctx context.Context, args []string, o installOptions) error {
-	if o.dry && o.download {
-		return usagef("--dry-run and --download-only exclude each other")
-	}
 	want, err := parseSpecs(args)
 	if err != nil {
 		return err
@@ -49,25 +47,10 @@ func (a *app) install(ctx context.Context, args []string, o installOptions) erro
 	if err != nil {
 		return err
 	}
-	if !o.dry && !o.download {
-		if err := a.needLive(); err != nil {
-			return err
-		}
-		// The resolver has to know the runtime's ABI, and there is no use in fetching
-		// what cannot be loaded.
-		if err := needRuntime(); err != nil {
-			return err
-		}
-	}
-	p, err := a.profile(ctx)
+	p, env, err := a.prepare(ctx, o)
 	if err != nil {
 		return err
 	}
-	env, err := a.env(p)
-	if err != nil {
-		return err
-	}
-	env.StageOnly = o.download
 	return a.transact(ctx, env, o.dry, func(cur *install.Generation) (*install.Plan, error) {
 		src, err := a.syncedIndex(ctx)
 		if err != nil {
@@ -89,6 +72,34 @@ func (a *app) install(ctx context.Context, args []string, o installOptions) erro
 		}
 		return install.NewPlan(cur, strings.Join(append([]string{"install"}, slices.Concat(args, o.set)...), " "), targetOf(plan, cur, set)), nil
 	})
+}
+
+// prepare gets together what install and upgrade work with: the kernel that is
+// resolved against, and the transaction's surroundings.
+func (a *app) prepare(ctx context.Context, o installOptions) (*manifest.Profile, *install.Env, error) {
+	if o.dry && o.download {
+		return nil, nil, usagef("--dry-run and --download-only exclude each other")
+	}
+	if !o.dry && !o.download {
+		if err := a.needLive(); err != nil {
+			return nil, nil, err
+		}
+		// The resolver has to know the runtime's ABI, and there is no use in fetching
+		// what cannot be loaded.
+		if err := needRuntime(); err != nil {
+			return nil, nil, err
+		}
+	}
+	p, err := a.profile(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	env, err := a.env(p)
+	if err != nil {
+		return nil, nil, err
+	}
+	env.StageOnly = o.download
+	return p, env, nil
 }
 
 // sayResolved names what was chosen, and that newer ones were not.

@@ -164,13 +164,15 @@ func planned(p *install.Plan) []plannedChange {
 
 func (a *app) showPlan(p *install.Plan) error {
 	changes := planned(p)
+	if p.Empty() {
+		a.ui.step("nothing to do")
+	}
 	return a.ui.answer(changes, func(w io.Writer) {
 		var rows []string
 		for _, c := range changes {
 			rows = append(rows, row(c.Op, c.Name, c.From, c.To, short(c.Digest), pairs(c.Params)))
 		}
 		if len(rows) == 0 {
-			a.ui.step("nothing to do")
 			return
 		}
 		table(w, "OP\tNAME\tFROM\tTO\tDIGEST\tSET", rows...)

@@ -54,6 +54,7 @@ func scriptConditions(cond string) (bool, error) {
 //	flip FILE [OFFSET]       flips one bit of a file
 //	flipblob DIR FILE        flips one bit of each file below DIR with FILE's content
 //	restore DIR FROM         makes DIR what FROM is
+//	commit N NAME@VERSION[=SET]…  makes a generation of fetched packages, see commit
 //	mkext DIR VERSION …      makes a built package, see mkext
 //	serve VAR DIR [ADDR]     runs a registry, see serve
 //	proxy VAR ADDR MODE      runs a harmful proxy, see proxy
@@ -64,6 +65,7 @@ var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args [
 	"flip":     flip,
 	"flipblob": flipBlob,
 	"restore":  restore,
+	"commit":   commit,
 	"mkext":    mkext,
 	"serve":    serve,
 	"proxy":    proxy,

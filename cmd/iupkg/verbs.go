@@ -8,6 +8,7 @@ import "github.com/spf13/cobra"
 func (a *app) verbs() []*cobra.Command {
 	return []*cobra.Command{
 		a.installCommand(),
+		a.upgradeCommand(),
 		a.removeCommand(),
 		a.listCommand(),
 		a.statusCommand(),
