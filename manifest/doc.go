@@ -116,4 +116,27 @@
 // fields are those of [Profile]. "btf" is the raw BTF of vmlinux, compressed
 // with gzip (RFC 1952), in base64; at most 64 MiB inflated. Values in "config"
 // are written as .config does, strings in quotes.
+//
+// # Lock file
+//
+// iupkg.lock is JSON under the same rules as a manifest, at most 4 MiB; mistakes
+// are reported with file, line and column. It says what was resolved for which
+// kernel, so that the same can be installed again and anything else refused:
+//
+//	schema        1
+//	kernel        fingerprint of the kernel:
+//	  release       uname -r
+//	  version       uname -v; optional
+//	  arch          architecture in Go's terms
+//	  config        digest of the configuration as lines SYMBOL=value, each with
+//	                a newline, in the order of bytes, symbols that are set only and
+//	                values as in a profile; none: could not be read
+//	  btf           digest of the raw BTF of vmlinux; none: not to be had
+//	packages      in an order in which each comes after those it depends on:
+//	  name          unique
+//	  version       version
+//	  digest        of the OCI image manifest
+//	  publisher     who signed it, text, at most 1024
+//	  keys          1 to 16 ids of the keys whose signatures counted, texts
+//	  auto          true if it is there only because another needs it; optional
 package manifest

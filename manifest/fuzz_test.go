@@ -280,3 +280,36 @@ func FuzzParseProfile(f *testing.F) {
 		p.Check(Requirements{Release: ">=6.1", Config: []string{"BPF_SYSCALL && NR_CPUS>1"}, Hooks: []Hook{HookXDP}}, nil)
 	})
 }
+
+func FuzzParseLock(f *testing.F) {
+	cases, err := os.ReadFile("testdata/lock.txt")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for c := range bytes.SplitSeq(cases, []byte("\n===\n")) {
+		in, _, _ := bytes.Cut(c, []byte("---\n"))
+		f.Add(in)
+	}
+	f.Fuzz(func(t *testing.T, in []byte) {
+		l, err := ParseLock(in, "iupkg.lock")
+		if err != nil {
+			for line := range strings.Lines(err.Error()) {
+				if !strings.HasPrefix(line, "iupkg.lock:") {
+					t.Errorf("an error without a place: %s", line)
+				}
+			}
+			return
+		}
+		b, err := l.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := ParseLock(b, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if b2, err := again.Encode(); err != nil || !bytes.Equal(b, b2) {
+			t.Errorf("%s became %s (%v)", b, b2, err)
+		}
+	})
+}

@@ -15,6 +15,7 @@ const (
 	MaxManifest    = 256 << 10
 	MaxProject     = 256 << 10
 	MaxProfile     = 64 << 20
+	MaxLock        = 4 << 20
 	MaxBTF         = 64 << 20 // of vmlinux, inflated
 	MaxObject      = 4 << 20
 	MaxName        = 63
@@ -34,6 +35,7 @@ const (
 	MaxObjectParams = 64
 	MaxPrograms     = 32
 	MaxMaps         = 64
+	MaxKeys         = 16 // of one package in a lock file
 )
 
 // CheckName says what is wrong with the name of a package. A name is
