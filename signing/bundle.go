@@ -19,9 +19,9 @@ import (
 	protodsse "github.com/sigstore/protobuf-specs/gen/pb-go/dsse"
 	"github.com/sigstore/sigstore-go/pkg/bundle"
 	"github.com/sigstore/sigstore-go/pkg/root"
-	"github.com/sigstore/sigstore-go/pkg/verify"
 	"github.com/sigstore/sigstore/pkg/signature"
 	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
 )
 
 // MaxBundle is the largest bundle, in bytes.
@@ -33,6 +33,19 @@ func (k *Keys) SignStatement(s *Statement) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	return k.sign(payload)
+}
+
+// SignAttestation makes a sigstore bundle, in JSON, of any in-toto statement.
+func (k *Keys) SignAttestation(a *Attestation) ([]byte, error) {
+	payload, err := a.encode()
+	if err != nil {
+		return nil, err
+	}
+	return k.sign(payload)
+}
+
+func (k *Keys) sign(payload []byte) ([]byte, error) {
 	signer, err := signature.LoadSigner(k.Publisher, crypto.SHA256)
 	if err != nil {
 		return nil, err
@@ -60,11 +73,15 @@ func (k *Keys) SignStatement(s *Statement) ([]byte, error) {
 			},
 		},
 	}
-	out, err := protojson.Marshal(b)
+	return marshalProto(b)
+}
+
+// marshalProto is protojson, whose white space varies on purpose, without any.
+func marshalProto(m proto.Message) ([]byte, error) {
+	out, err := protojson.Marshal(m)
 	if err != nil {
 		return nil, err
 	}
-	// protojson varies its white space on purpose; a bundle should not.
 	var compact bytes.Buffer
 	if err := json.Compact(&compact, out); err != nil {
 		return nil, err
@@ -85,45 +102,16 @@ func keyHint(pub crypto.PublicKey) (string, error) {
 // VerifyBundle checks that data is a bundle by one of keys over a statement about
 // the OCI manifest of that digest, and says by which. Whether the statement's
 // name and version are the right ones is for the caller to say.
-func VerifyBundle(data []byte, digest string, keys []PublicKey) (*Statement, *PublicKey, error) {
-	want, err := digestBytes(digest)
+func VerifyBundle(data []byte, digest string, keys []PublicKey) (*Statement, *Signer, error) {
+	att, signer, err := (&authority{keys: keys}).verify(data, digest)
 	if err != nil {
 		return nil, nil, err
 	}
-	b, err := parseBundle(data)
+	s, err := att.statement(digest)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, fmt.Errorf("signed by %s: %w", signer.ID, err)
 	}
-	material := b.VerificationMaterial.GetPublicKey()
-	if material == nil {
-		return nil, nil, errors.New("signed with a certificate; only keys are trusted")
-	}
-	if len(keys) == 0 {
-		return nil, nil, errors.New("no key is trusted")
-	}
-	for _, key := range candidates(keys, material.GetHint()) {
-		// Keyed bundles have no time that anyone vouches for, so none is asked for.
-		v, err := verify.NewVerifier(key.material(), verify.WithNoObserverTimestamps(), verify.WithoutStatementPredicate())
-		if err != nil {
-			return nil, nil, err
-		}
-		if _, err := v.Verify(b, verify.NewPolicy(verify.WithArtifactDigest("sha256", want), verify.WithKey())); err != nil {
-			// The signature may well be right and over something else: say so.
-			if _, err := v.Verify(b, verify.NewPolicy(verify.WithoutArtifactUnsafe(), verify.WithKey())); err == nil {
-				return nil, nil, fmt.Errorf("signature by %s is over another artifact than %s", key.ID, digest)
-			}
-			continue
-		}
-		s, err := parseStatement(b.GetDsseEnvelope().GetPayload())
-		if err != nil {
-			return nil, nil, fmt.Errorf("signed by %s: %w", key.ID, err)
-		}
-		if s.Digest != digest {
-			return nil, nil, fmt.Errorf("statement by %s is about %s, not %s", key.ID, s.Digest, digest)
-		}
-		return s, &key, nil
-	}
-	return nil, nil, fmt.Errorf("signature by a key that is not trusted, or does not hold (key hint %.64q)", material.GetHint())
+	return s, signer, nil
 }
 
 // candidates is the key of that hint if there is one, else all: the hint is not

@@ -39,10 +39,24 @@
 //	hooks      hook types the programs attach to
 //	toolchain  what built the object, as in the manifest
 //
+// [Keys.SignAttestation] makes the same bundle around any in-toto statement with the
+// OCI manifest among its subjects. A policy reads two more predicate types: SLSA
+// provenance (https://slsa.dev/provenance/v1), which an identity may require, and SPDX
+// (https://spdx.dev/Document). Neither says that a package is trusted.
+//
 // Bundles made with a key carry no time: no transparency log and no time stamp
 // are asked for, so that they verify on a machine with no network. What ends a
 // key's life is the policy: an expiry by this machine's clock, or a revocation.
 // A bundle is at most [MaxBundle] bytes.
+//
+// # Certificates
+//
+// A bundle may have a certificate in the place of a key's hint. It is verified by
+// the identity's trusted root alone, a file, with no network: the certificate's
+// chain; a time that somebody vouches for, at which the certificate was valid; if
+// the root names logs, an entry of this signature in one of them with its proof of
+// inclusion and a signed checkpoint; if it names certificate transparency logs, a
+// signed certificate timestamp. Nothing that the root names can be left out.
 //
 // # Kernel signature
 //
@@ -65,7 +79,15 @@
 //	names               patterns over package names, as in path.Match
 //	keys                public keys, each {"pem": …, "notAfter": RFC 3339 time,
 //	                    optional}
+//	keyless             {"trustedRoot": sigstore's trusted_root.json, "identities":
+//	                    [{"issuer", "subject"}]}: certificates that count as keys,
+//	                    optional; '*' in a subject stands for any text, and all who
+//	                    match one identity count as one
 //	threshold           how many different keys must have signed; 0 means 1
+//	provenance          {"builders", "sources", "keys"}: which provenance a package
+//	                    must have besides, optional; builders are patterns over
+//	                    the builder's id, sources over the source's URI (none: any),
+//	                    keys sign it in the place of the identity's signers
 //	kernelCertificates  certificates in PEM that the kernel may be given
 //	indexRoot           TUF root.json of the publisher's index, optional
 //	revoked             {"keys": […], "digests": […], "versions": […]}: key
@@ -83,6 +105,6 @@
 // identity. An empty folder trusts no one, a file that does not parse makes the
 // policy fail to open. A package is trusted if one identity whose names match has
 // enough signatures by its keys over exactly this name, version and digest, none
-// of it revoked. Bundles that do not count, however malformed and however many,
+// of it revoked, and the provenance it requires, about this digest and this object. Bundles that do not count, however malformed and however many,
 // never make a package untrusted that is trusted without them.
 package signing

@@ -31,14 +31,16 @@ const (
 // Identity is what this machine needs to trust one publisher. See the package
 // comment for its fields.
 type Identity struct {
-	Schema             int             `json:"schema"`
-	Publisher          string          `json:"publisher"`
-	Names              []string        `json:"names"`
-	Keys               []Key           `json:"keys"`
-	Threshold          int             `json:"threshold,omitempty"`
-	KernelCertificates []string        `json:"kernelCertificates,omitempty"`
-	IndexRoot          json.RawMessage `json:"indexRoot,omitempty"`
-	Revoked            *Revoked        `json:"revoked,omitempty"`
+	Schema             int                `json:"schema"`
+	Publisher          string             `json:"publisher"`
+	Names              []string           `json:"names"`
+	Keys               []Key              `json:"keys"`
+	Keyless            *Keyless           `json:"keyless,omitempty"`
+	Threshold          int                `json:"threshold,omitempty"`
+	Provenance         *RequireProvenance `json:"provenance,omitempty"`
+	KernelCertificates []string           `json:"kernelCertificates,omitempty"`
+	IndexRoot          json.RawMessage    `json:"indexRoot,omitempty"`
+	Revoked            *Revoked           `json:"revoked,omitempty"`
 }
 
 // Key is a public key of an identity.
@@ -105,7 +107,14 @@ func (id *Identity) Validate() error {
 	if err != nil {
 		return err
 	}
-	if len(keys) == 0 {
+	signers := len(keys)
+	if id.Keyless != nil {
+		if _, err := id.Keyless.prepare(); err != nil {
+			return fmt.Errorf("keyless: %w", err)
+		}
+		signers += len(id.Keyless.Identities)
+	}
+	if signers == 0 {
 		return errors.New("keys: there is none")
 	}
 	for i, k := range keys {
@@ -113,8 +122,13 @@ func (id *Identity) Validate() error {
 			return fmt.Errorf("keys: %s is there twice", k.ID)
 		}
 	}
-	if id.Threshold < 0 || id.Threshold > len(keys) {
-		return fmt.Errorf("threshold is %d, with %d keys", id.Threshold, len(keys))
+	if id.Threshold < 0 || id.Threshold > signers {
+		return fmt.Errorf("threshold is %d, with %d signers", id.Threshold, signers)
+	}
+	if id.Provenance != nil {
+		if err := id.Provenance.validate(); err != nil {
+			return fmt.Errorf("provenance: %w", err)
+		}
 	}
 	if _, err := id.Certificates(); err != nil {
 		return err
@@ -129,9 +143,11 @@ func (id *Identity) Validate() error {
 }
 
 // PublicKeys is the identity's keys, in order.
-func (id *Identity) PublicKeys() ([]PublicKey, error) {
-	keys := make([]PublicKey, 0, len(id.Keys))
-	for i, k := range id.Keys {
+func (id *Identity) PublicKeys() ([]PublicKey, error) { return publicKeys(id.Keys) }
+
+func publicKeys(list []Key) ([]PublicKey, error) {
+	keys := make([]PublicKey, 0, len(list))
+	for i, k := range list {
 		pub, err := cryptoutils.UnmarshalPEMToPublicKey([]byte(k.PEM))
 		if err != nil {
 			return nil, fmt.Errorf("keys[%d]: %w", i, err)

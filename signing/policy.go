@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -34,8 +35,11 @@ type Policy struct {
 
 type trusted struct {
 	Identity
-	keys  []PublicKey
-	certs []*x509.Certificate
+	keys     []PublicKey
+	certs    []*x509.Certificate
+	signers  authority
+	builders authority // who may sign provenance
+	now      func() time.Time
 }
 
 // OpenPolicy reads the policy in dir. A folder that does not exist trusts no one.
@@ -103,7 +107,21 @@ func (p *Policy) keep(id Identity) error {
 		return err
 	}
 	p.identities = slices.DeleteFunc(p.identities, func(t trusted) bool { return t.Publisher == id.Publisher })
-	p.identities = append(p.identities, trusted{id, keys, certs})
+	t := trusted{Identity: id, keys: keys, certs: certs, now: func() time.Time { return p.now() }}
+	t.signers.keys = keys
+	if id.Keyless != nil {
+		if t.signers.keyless, err = id.Keyless.prepare(); err != nil {
+			return err
+		}
+	}
+	t.builders = t.signers
+	if id.Provenance != nil && len(id.Provenance.Keys) > 0 {
+		t.builders = authority{}
+		if t.builders.keys, err = publicKeys(id.Provenance.Keys); err != nil {
+			return err
+		}
+	}
+	p.identities = append(p.identities, t)
 	sort.Slice(p.identities, func(i, j int) bool { return p.identities[i].Publisher < p.identities[j].Publisher })
 	return nil
 }
@@ -151,8 +169,10 @@ func (p *Policy) List() []Identity {
 // Verdict says why a package is trusted.
 type Verdict struct {
 	Publisher string
-	KeyIDs    []string  // the keys that count, in the identity's order
+	KeyIDs    []string  // the keys that count, in the identity's order, then certificates
 	Statement Statement // what they signed
+	// Provenance is what the identity requires; nil if it requires none.
+	Provenance *Provenance
 	// KernelCertificates are those that may have signed the object.
 	KernelCertificates []*x509.Certificate
 }
@@ -186,28 +206,37 @@ func (p *Policy) Verify(name, version, digest string, bundles [][]byte) (*Verdic
 	if speaks == 0 {
 		refusal.Required = append(refusal.Required, fmt.Sprintf("an identity trusted for the name %q", name))
 		refusal.Found = append(refusal.Found, Found{Bundle: -1, Reason: p.knows()})
-	} else if len(bundles) == 0 {
+	} else if len(refusal.Found) == 0 {
 		refusal.Found = append(refusal.Found, Found{Bundle: -1, Reason: "no signature at all"})
 	}
 	return nil, refusal
 }
 
 // verify asks one identity.
-func (p *Policy) verify(id *trusted, name, version, digest string, bundles [][]byte) (*Verdict, []Found) {
+func (p *Policy) verify(t *trusted, name, version, digest string, bundles [][]byte) (*Verdict, []Found) {
 	var found []Found
 	say := func(bundle int, format string, args ...any) {
-		found = append(found, Found{Publisher: id.Publisher, Bundle: bundle, Reason: fmt.Sprintf(format, args...)})
+		found = append(found, Found{Publisher: t.Publisher, Bundle: bundle, Reason: fmt.Sprintf(format, args...)})
 	}
-	if why := id.Revoked.reason(name, version, digest); why != "" {
+	if why := t.Revoked.reason(name, version, digest); why != "" {
 		say(-1, "%s", why)
 		return nil, found
 	}
-	v := &Verdict{Publisher: id.Publisher, KernelCertificates: id.certs}
-	counted := map[string]bool{}
+	v := &Verdict{Publisher: t.Publisher, KernelCertificates: t.certs}
+	counted := map[string]string{} // who it counts as to who it is
+	revoked := func(id string) bool { return t.Revoked.key(id) || p.revoked.key(id) }
 	for i, b := range bundles {
-		st, key, err := VerifyBundle(b, digest, id.keys)
+		if kind := PredicateTypeOf(b); kind == ProvenanceType || kind == SBOMType {
+			continue // these say something else than that the package is trusted
+		}
+		att, key, err := t.signers.verify(b, digest)
 		if err != nil {
 			say(i, "%v", err)
+			continue
+		}
+		st, err := att.statement(digest)
+		if err != nil {
+			say(i, "signed by %s: %v", key.ID, err)
 			continue
 		}
 		switch pr := &st.Predicate; {
@@ -215,11 +244,11 @@ func (p *Policy) verify(id *trusted, name, version, digest string, bundles [][]b
 			say(i, "signed by %s for the name %q, not %q", key.ID, pr.Name, name)
 		case pr.Version != version:
 			say(i, "signed by %s for version %q, not %q", key.ID, pr.Version, version)
-		case id.Revoked.key(key.ID) || p.revoked.key(key.ID):
+		case revoked(key.ID):
 			say(i, "signed by %s, which is revoked", key.ID)
-		case !key.NotAfter.IsZero() && p.now().After(key.NotAfter):
-			say(i, "signed by %s, which expired on %s", key.ID, key.NotAfter.UTC().Format(time.DateOnly))
-		case id.Revoked.reason(name, version, pr.Object) != "" || p.revoked.reason(name, version, pr.Object) != "":
+		case key.expired(p.now()):
+			say(i, "signed by %s, which expired on %s", key.ID, day(key.NotAfter))
+		case t.Revoked.reason(name, version, pr.Object) != "" || p.revoked.reason(name, version, pr.Object) != "":
 			say(i, "object %s is revoked", pr.Object)
 		case len(counted) > 0 && pr.Object != v.Statement.Predicate.Object:
 			say(i, "signed by %s for object %s, another signature says %s", key.ID, pr.Object, v.Statement.Predicate.Object)
@@ -227,29 +256,49 @@ func (p *Policy) verify(id *trusted, name, version, digest string, bundles [][]b
 			if len(counted) == 0 {
 				v.Statement = *st
 			}
-			counted[key.ID] = true
+			counted[key.counts] = key.ID
 		}
 	}
-	if len(counted) < max(id.Threshold, 1) {
+	if len(counted) < max(t.Threshold, 1) {
 		if len(counted) > 0 {
-			say(-1, "%d of the %d keys required have signed", len(counted), id.Threshold)
+			say(-1, "%d of the %d keys required have signed", len(counted), t.Threshold)
 		}
 		return nil, found
 	}
-	for _, k := range id.keys {
-		if counted[k.ID] {
+	for _, k := range t.keys {
+		if counted[k.ID] != "" {
 			v.KeyIDs = append(v.KeyIDs, k.ID)
+			delete(counted, k.ID)
 		}
+	}
+	v.KeyIDs = append(v.KeyIDs, slices.Sorted(maps.Values(counted))...)
+	if t.Provenance != nil {
+		prov, why := t.provenance(digest, v.Statement.Predicate.Object, bundles, revoked)
+		if prov == nil {
+			return nil, append(found, why...)
+		}
+		v.Provenance = prov
 	}
 	return v, nil
 }
 
+func (s *Signer) expired(now time.Time) bool { return !s.NotAfter.IsZero() && now.After(s.NotAfter) }
+
+func day(t time.Time) string { return t.UTC().Format(time.DateOnly) }
+
 func (t *trusted) requires() string {
-	ids := make([]string, len(t.keys))
-	for i, k := range t.keys {
-		ids[i] = k.ID
+	var ids []string
+	for _, k := range t.keys {
+		ids = append(ids, k.ID)
 	}
-	return fmt.Sprintf("signatures by %d of the keys of %s (%s)", max(t.Threshold, 1), t.Publisher, strings.Join(ids, ", "))
+	if t.signers.keyless != nil {
+		ids = append(ids, t.signers.keyless.names...)
+	}
+	s := fmt.Sprintf("signatures by %d of the keys of %s (%s)", max(t.Threshold, 1), t.Publisher, strings.Join(ids, ", "))
+	if t.Provenance != nil {
+		s += ", and " + t.Provenance.String()
+	}
+	return s
 }
 
 func (p *Policy) knows() string {

@@ -36,18 +36,6 @@ type Statement struct {
 	Predicate Predicate
 }
 
-type inTotoStatement struct {
-	Type          string          `json:"_type"`
-	Subject       []inTotoSubject `json:"subject"`
-	PredicateType string          `json:"predicateType"`
-	Predicate     json.RawMessage `json:"predicate"`
-}
-
-type inTotoSubject struct {
-	Name   string            `json:"name"`
-	Digest map[string]string `json:"digest"`
-}
-
 // encode is the payload that is signed. The same statement always gives the same
 // bytes.
 func (s *Statement) encode() ([]byte, error) {
@@ -69,34 +57,31 @@ func (s *Statement) encode() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return marshal(inTotoStatement{
-		Type:          StatementType,
-		Subject:       []inTotoSubject{{Name: p.Name, Digest: map[string]string{"sha256": hash}}},
+	att := &Attestation{
+		Subjects:      []Subject{{Name: p.Name, Digest: map[string]string{"sha256": hash}}},
 		PredicateType: PredicateType,
 		Predicate:     predicate,
-	})
+	}
+	return att.encode()
 }
 
-// parseStatement reads a payload whose signature has been verified.
-func parseStatement(payload []byte) (*Statement, error) {
-	var st inTotoStatement
-	if err := strictJSON(payload, &st); err != nil {
-		return nil, fmt.Errorf("malformed statement: %w", err)
+// statement is the attestation as one of ours about the OCI manifest of that
+// digest, and about nothing else.
+func (a *Attestation) statement(digest string) (*Statement, error) {
+	if a.PredicateType != PredicateType {
+		return nil, fmt.Errorf("predicate type is %q, not %q", a.PredicateType, PredicateType)
 	}
-	if st.Type != StatementType {
-		return nil, fmt.Errorf("statement type is %q, not %q", st.Type, StatementType)
+	if len(a.Subjects) != 1 {
+		return nil, fmt.Errorf("the statement has %d subjects, not one", len(a.Subjects))
 	}
-	if st.PredicateType != PredicateType {
-		return nil, fmt.Errorf("predicate type is %q, not %q", st.PredicateType, PredicateType)
-	}
-	if len(st.Subject) != 1 {
-		return nil, fmt.Errorf("the statement has %d subjects, not one", len(st.Subject))
-	}
-	s := &Statement{Digest: "sha256:" + st.Subject[0].Digest["sha256"]}
+	s := &Statement{Digest: "sha256:" + a.Subjects[0].Digest["sha256"]}
 	if _, err := digestHex(s.Digest); err != nil {
 		return nil, fmt.Errorf("subject: %w", err)
 	}
-	if err := strictJSON(st.Predicate, &s.Predicate); err != nil {
+	if s.Digest != digest {
+		return nil, fmt.Errorf("the statement is about %s, not %s", s.Digest, digest)
+	}
+	if err := strictJSON(a.Predicate, &s.Predicate); err != nil {
 		return nil, fmt.Errorf("malformed predicate: %w", err)
 	}
 	return s, nil
