@@ -73,6 +73,13 @@ func classify(err error) (code int, hint string) {
 		return exitNoVersion, "iupkg search finds names, iupkg sync brings new ones"
 	case isA[*resolve.Unsatisfiable](err), isA[*install.Unfit](err), isA[noSuchVersion](err):
 		return exitNoVersion, ""
+	case isA[*lockDrift](err):
+		const hint = "if this is meant, write the lock file anew with iupkg lock"
+		var drift *lockDrift
+		if errors.As(err, &drift); drift.untrusted {
+			return exitTrust, hint
+		}
+		return exitNoVersion, hint
 	case isA[*index.UnknownPackage](err), errors.Is(err, manifest.ErrUnknownPackage):
 		return exitNoVersion, "iupkg search finds names, iupkg sync brings new ones"
 	case errors.Is(err, errNoIndexRoot):

@@ -78,7 +78,7 @@ func fetchedPackage(root, id string) (*install.Package, error) {
 			Name: m.Name, Version: m.Version, Digest: "sha256:" + strings.TrimSuffix(filepath.Base(file), ".json"),
 			Manifest: f.Manifest, Object: f.Object, KernelSig: f.KernelSig, Debug: f.Debug,
 			Bundles: f.Bundles, Blobs: slices.Concat(f.Blobs, f.Bundles),
-			Signer: install.Signer{Publisher: "alice", KeyID: strings.Repeat("0", 64)},
+			Signer: install.Signer{Publisher: "alice", KeyID: "sha256:" + strings.Repeat("0", 64)},
 		}, nil
 	}
 	return nil, fmt.Errorf("%s was not fetched", id)

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -22,20 +23,38 @@ func (a *app) installCommand() *cobra.Command {
 		Short:   "Resolve, fetch, verify, load and attach: all of it or nothing",
 		Example: "  iupkg install bmc@1.2 --set iface=eth0",
 		GroupID: groupPackages,
-		Args:    someArgs("NAME"),
+		Args: func(cmd *cobra.Command, args []string) error {
+			if !o.frozen {
+				return someArgs("NAME")(cmd, args)
+			}
+			if len(args) > 0 {
+				return errors.New("--frozen installs what the lock file has: name no packages")
+			}
+			return nil
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
+			switch {
+			case o.frozen:
+				return a.installFrozen(cmd.Context(), o)
+			case cmd.Flags().Changed("lock"):
+				return usagef("--lock goes with --frozen")
+			}
 			return a.install(cmd.Context(), args, o)
 		},
 	}
 	cmd.Flags().StringArrayVar(&o.set, "set", nil, "`KEY=VALUE` of a parameter; NAME.KEY=VALUE if several packages are named")
 	cmd.Flags().BoolVarP(&o.dry, "dry-run", "n", false, "show the plan and stop")
 	cmd.Flags().BoolVar(&o.download, "download-only", false, "fetch into the store and verify, load nothing")
+	cmd.Flags().BoolVar(&o.frozen, "frozen", false, "install exactly what the lock file has; refuse if anything is not as it was locked")
+	cmd.Flags().StringVar(&o.lock, "lock", defaultLock, "lock `file` for --frozen")
 	return cmd
 }
 
 type installOptions struct {
 	set           []string
 	dry, download bool
+	frozen        bool
+	lock          string
 }
 
 func (a *app) install(ctx context.Context, args []string, o installOptions) error {
@@ -52,26 +71,31 @@ func (a *app) install(ctx context.Context, args []string, o installOptions) erro
 		return err
 	}
 	return a.transact(ctx, env, o.dry, func(cur *install.Generation) (*install.Plan, error) {
-		src, err := a.syncedIndex(ctx)
-		if err != nil {
-			return nil, err
-		}
-		pinned, err := a.pinned(cur)
-		if err != nil {
-			return nil, err
-		}
-		plan, err := resolve.Solve(ctx, src, host(p), want, pinned)
-		if err != nil {
-			return nil, err
-		}
-		a.sayResolved(plan)
-		for name := range set {
-			if plan.Find(name) == nil {
-				return nil, usagef("--set: %s is not to be installed", name)
-			}
-		}
-		return install.NewPlan(cur, strings.Join(append([]string{"install"}, slices.Concat(args, o.set)...), " "), targetOf(plan, cur, set)), nil
+		return a.planInstall(ctx, cur, p, want, set, strings.Join(slices.Concat([]string{"install"}, args, o.set), " "))
 	})
+}
+
+// planInstall resolves what is wanted beside what is installed.
+func (a *app) planInstall(ctx context.Context, cur *install.Generation, p *manifest.Profile, want []manifest.Spec, set map[string]map[string]string, did string) (*install.Plan, error) {
+	src, err := a.syncedIndex(ctx)
+	if err != nil {
+		return nil, err
+	}
+	pinned, err := a.pinned(cur)
+	if err != nil {
+		return nil, err
+	}
+	plan, err := resolve.Solve(ctx, src, host(p), want, pinned)
+	if err != nil {
+		return nil, err
+	}
+	a.sayResolved(plan)
+	for name := range set {
+		if plan.Find(name) == nil {
+			return nil, usagef("--set: %s is not to be installed", name)
+		}
+	}
+	return install.NewPlan(cur, did, targetOf(plan, cur, set)), nil
 }
 
 // prepare gets together what install and upgrade work with: the kernel that is

@@ -16,6 +16,7 @@ func (a *app) verbs() []*cobra.Command {
 		a.searchCommand(),
 		a.infoCommand(),
 		a.resolveCommand(),
+		a.lockCommand(),
 		a.verifyCommand(),
 		a.historyCommand(),
 		a.rollbackCommand(),
