@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/iupkg/iupkg/kernel"
 	"github.com/iupkg/iupkg/manifest"
@@ -24,15 +25,21 @@ type Options struct {
 	CacheDir string    // empty: DefaultCacheDir
 	Offline  bool      // do not ask a registry for crates
 	Stderr   io.Writer // the compiler's messages; nil drops them
+
+	// Builder is the URI of whoever runs this build, for its provenance; empty:
+	// LocalBuilder. Version is iupkg's own.
+	Builder, Version string
 }
 
 // Result is what a build made.
 type Result struct {
-	ObjectPath   string
-	DebugPath    string
-	ManifestPath string
-	ReportPath   string
-	Manifest     *manifest.Manifest
+	ObjectPath     string
+	DebugPath      string
+	ManifestPath   string
+	ReportPath     string
+	ProvenancePath string
+	SBOMPath       string
+	Manifest       *manifest.Manifest
 }
 
 type builder struct {
@@ -95,7 +102,11 @@ func Build(ctx context.Context, opts Options) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	return b.write(out, work, object, report)
+	src, err := b.readSource(ctx, sources)
+	if err != nil {
+		return nil, err
+	}
+	return b.write(out, work, &ingredients{source: src, packages: b.tools.packages(ctx), object: object, report: report})
 }
 
 func newBuilder(opts Options) (*builder, error) {
@@ -208,16 +219,25 @@ func (b *builder) setPrograms(object []byte, stacks map[string]uint32) error {
 }
 
 // write replaces the results, the manifest last.
-func (b *builder) write(out, work string, object, report []byte) (*Result, error) {
-	o, err := kernel.ReadObject(object)
+func (b *builder) write(out, work string, in *ingredients) (*Result, error) {
+	o, err := kernel.ReadObject(in.object)
 	if err != nil {
 		return nil, err
 	}
-	m, err := b.makeManifest(o, object)
+	m, err := b.makeManifest(o, in.object)
 	if err != nil {
 		return nil, err
 	}
-	text, err := m.Encode()
+	if in.manifest, err = m.Encode(); err != nil {
+		return nil, err
+	}
+	in.name, in.version, in.license = m.Name, m.Version, m.License
+	in.pass = strings.TrimPrefix(m.Toolchain.Pass, "sha256:")
+	provenance, err := b.makeProvenance(in)
+	if err != nil {
+		return nil, err
+	}
+	sbom, err := b.makeSBOM(in)
 	if err != nil {
 		return nil, err
 	}
@@ -227,16 +247,21 @@ func (b *builder) write(out, work string, object, report []byte) (*Result, error
 	}
 	name := filepath.Join(out, m.Name)
 	r := &Result{
-		ObjectPath:   name + ".o",
-		DebugPath:    name + ".debug",
-		ReportPath:   filepath.Join(out, "report.json"),
-		ManifestPath: filepath.Join(out, "manifest.json"),
-		Manifest:     m,
+		ObjectPath:     name + ".o",
+		DebugPath:      name + ".debug",
+		ReportPath:     filepath.Join(out, fileReport),
+		ProvenancePath: filepath.Join(out, fileProvenance),
+		SBOMPath:       filepath.Join(out, fileSBOM),
+		ManifestPath:   filepath.Join(out, fileManifest),
+		Manifest:       m,
 	}
 	for _, f := range []struct {
 		path string
 		data []byte
-	}{{r.ObjectPath, object}, {r.DebugPath, debug}, {r.ReportPath, report}, {r.ManifestPath, text}} {
+	}{
+		{r.ObjectPath, in.object}, {r.DebugPath, debug}, {r.ReportPath, in.report},
+		{r.ProvenancePath, provenance}, {r.SBOMPath, sbom}, {r.ManifestPath, in.manifest},
+	} {
 		if err := writeFile(f.path, f.data, 0o644); err != nil {
 			return nil, err
 		}

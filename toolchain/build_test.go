@@ -263,7 +263,7 @@ func TestBuildReproducible(t *testing.T) {
 			t.Fatal(err)
 		}
 		files := map[string][]byte{}
-		for _, path := range []string{r.ObjectPath, r.DebugPath, r.ReportPath, r.ManifestPath} {
+		for _, path := range []string{r.ObjectPath, r.DebugPath, r.ReportPath, r.ManifestPath, r.ProvenancePath, r.SBOMPath} {
 			b, err := os.ReadFile(path)
 			if err != nil {
 				t.Fatal(err)

@@ -29,8 +29,29 @@
 //     the object is read back and checked as the runtime will.
 //  8. The object's tables and iupkg.toml give the manifest.
 //
-// Results go to DIR/target/iupkg: NAME.o, NAME.debug, manifest.json, report.json.
-// Each is replaced atomically, the manifest last.
+// Results go to DIR/target/iupkg: NAME.o, NAME.debug, manifest.json, report.json,
+// provenance.json, sbom.json. Each is replaced atomically, the manifest last.
+//
+// # Provenance
+//
+// provenance.json is an in-toto statement v1 about NAME.o and manifest.json with a
+// SLSA provenance predicate v1. Its build type is https://iupkg.dev/build/v1:
+//
+//	externalParameters.source    uri: "git+" and the repository that iupkg.toml names;
+//	                             digest: dirHash of iupkg.toml, Cargo.toml, Cargo.lock
+//	                             and the sources that the compiler read, and
+//	                             gitCommit if git has exactly these in HEAD
+//	internalParameters           target and rustflags
+//	resolvedDependencies         the source again; crates by package URL and
+//	                             crates.io's checksum; the crates iu and iu-macros by
+//	                             dirHash; the pass plugin; Debian packages
+//	                             by package URL
+//	runDetails.builder           id: Options.Builder or LocalBuilder; versions
+//	runDetails.byproducts        report.json
+//
+// sbom.json is SPDX 2.3 with the object as the package described, what is linked
+// into it (STATIC_LINK), what only ran while it was made (BUILD_DEPENDENCY_OF) and the
+// toolchain (BUILD_TOOL_OF). Its one time is SOURCE_DATE_EPOCH, or the commit's, or 1970.
 //
 // # Reproducible
 //

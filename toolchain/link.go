@@ -21,6 +21,15 @@ const (
 	fileObject  = "object.o"
 )
 
+// Files that are left beside the object.
+const (
+	fileManifest   = "manifest.json"
+	fileProvenance = "provenance.json"
+	fileSBOM       = "sbom.json"
+
+	passName = "iu-pass.so"
+)
+
 // notInKernel are library functions that LLVM makes calls to where it recognises a
 // loop or a pattern, and that the runtime does not offer.
 var notInKernel = []string{"strlen", "wcslen", "memchr", "memccpy", "mempcpy", "stpcpy", "memset_pattern16"}
@@ -59,7 +68,7 @@ func (b *builder) link(ctx context.Context, work string) error {
 		fileFinal, "-o", fileRaw)
 }
 
-func (b *builder) passPath() string { return filepath.Join(b.libDir, "llvm", "iu-pass.so") }
+func (b *builder) passPath() string { return filepath.Join(b.libDir, "llvm", passName) }
 
 // passError gives the pass's own findings without opt's frame around them.
 func passError(err error) error {

@@ -5,12 +5,10 @@ package toolchain
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	_ "embed"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -67,6 +65,10 @@ type crate struct {
 type dependency struct {
 	name, version string
 	dir           string
+	license       string
+	checksum      string // crates.io's; "" for the toolchain's own
+	dirHash       string // of the toolchain's own
+	linked        bool   // into the object, in contrast to macros
 }
 
 // metadata is what is used of the output of cargo metadata.
@@ -84,6 +86,7 @@ type metaPackage struct {
 	Name     string  `json:"name"`
 	Version  string  `json:"version"`
 	Source   *string `json:"source"` // nil: a folder
+	License  string  `json:"license"`
 	Manifest string  `json:"manifest_path"`
 	Edition  string  `json:"edition"`
 	Targets  []struct {
@@ -142,7 +145,8 @@ func (m *metadata) check(b *builder, lock []byte) (*crate, error) {
 		return nil, &RuleError{File: "Cargo.lock", Rule: err.Error()}
 	}
 	c := &crate{}
-	for _, i := range m.buildOrder() {
+	order, linked := m.buildOrder()
+	for _, i := range order {
 		p := &m.Packages[i]
 		if p.ID == m.Resolve.Root {
 			if c.name, c.lib, err = p.root(b, known); err != nil {
@@ -150,11 +154,11 @@ func (m *metadata) check(b *builder, lock []byte) (*crate, error) {
 			}
 			continue
 		}
-		dep := dependency{p.Name, p.Version, filepath.Dir(p.Manifest)}
+		dep := dependency{name: p.Name, version: p.Version, dir: filepath.Dir(p.Manifest), license: p.License, linked: linked[i]}
 		if p.Source == nil && slices.Contains(ownCrates, p.Name) {
-			err = b.sameCrate(dep, p)
+			dep.dirHash, err = b.sameCrate(dep, p)
 		} else {
-			err = vetted(known, locked, dep, p.Source)
+			dep.checksum, err = vetted(known, locked, dep, p.Source)
 		}
 		if err == nil {
 			err = m.checkFeatures(p)
@@ -209,16 +213,25 @@ func (m *metadata) checkFeatures(p *metaPackage) error {
 }
 
 // buildOrder lists the packages that the root's library is built from: tests'
-// dependencies are not among them. The root is first.
-func (m *metadata) buildOrder() []int {
-	var order []int
-	var visit func(id string)
-	visit = func(id string) {
+// dependencies are not among them. The root is first. linked are those of which
+// code gets into the object: not macros, nor what only they are made of.
+func (m *metadata) buildOrder() (order []int, linked map[int]bool) {
+	linked = map[int]bool{}
+	var visit func(id string, link bool)
+	visit = func(id string, link bool) {
 		i := slices.IndexFunc(m.Packages, func(p metaPackage) bool { return p.ID == id })
-		if i < 0 || slices.Contains(order, i) {
+		if i < 0 {
 			return
 		}
-		order = append(order, i)
+		link = link && !m.Packages[i].macro()
+		seen := slices.Contains(order, i)
+		if seen && (!link || linked[i]) {
+			return
+		}
+		if !seen {
+			order = append(order, i)
+		}
+		linked[i] = link
 		for _, n := range m.Resolve.Nodes {
 			if n.ID != id {
 				continue
@@ -226,86 +239,86 @@ func (m *metadata) buildOrder() []int {
 			for _, d := range n.Deps {
 				for _, k := range d.Kinds {
 					if k.Kind == nil || *k.Kind != "dev" {
-						visit(d.Pkg)
+						visit(d.Pkg, link && k.Kind == nil)
 						break
 					}
 				}
 			}
 		}
 	}
-	visit(m.Resolve.Root)
-	return order
+	visit(m.Resolve.Root, true)
+	return order, linked
 }
 
-// vetted checks a crate of the registry against the list.
-func vetted(known, locked []lockPackage, d dependency, source *string) error {
+func (p *metaPackage) macro() bool {
+	for _, t := range p.Targets {
+		if slices.Contains(t.Kind, "proc-macro") {
+			return true
+		}
+	}
+	return false
+}
+
+// vetted checks a crate of the registry against the list and returns its checksum.
+func vetted(known, locked []lockPackage, d dependency, source *string) (string, error) {
 	i := slices.IndexFunc(known, func(k lockPackage) bool { return k.Name == d.name && k.Checksum != "" })
 	if i < 0 {
 		var names []string
 		for _, k := range known {
 			names = append(names, k.Name)
 		}
-		return &RuleError{File: "Cargo.toml", Rule: fmt.Sprintf("dependency %s is not vetted", d.name),
+		return "", &RuleError{File: "Cargo.toml", Rule: fmt.Sprintf("dependency %s is not vetted", d.name),
 			Why: "what goes into the kernel is read by somebody first; there are " + strings.Join(names, ", ")}
 	}
 	k := known[i]
 	if source == nil || *source != cratesIO {
-		return &RuleError{File: "Cargo.toml", Rule: fmt.Sprintf("dependency %s is not crates.io's", d.name)}
+		return "", &RuleError{File: "Cargo.toml", Rule: fmt.Sprintf("dependency %s is not crates.io's", d.name)}
 	}
 	for _, l := range locked {
 		if l.Name == d.name && l.Version == d.version {
 			if l.Version == k.Version && l.Source == cratesIO && l.Checksum == k.Checksum {
-				return nil
+				return k.Checksum, nil
 			}
 			break
 		}
 	}
-	return &RuleError{File: "Cargo.lock", Rule: fmt.Sprintf("dependency %s %s is not the vetted one, %s", d.name, d.version, k.Version),
+	return "", &RuleError{File: "Cargo.lock", Rule: fmt.Sprintf("dependency %s %s is not the vetted one, %s", d.name, d.version, k.Version),
 		Why: fmt.Sprintf("run `cargo update -p %s --precise %s`", d.name, k.Version)}
 }
 
 // sameCrate compares a crate of the toolchain that the project uses with the
 // toolchain's own copy.
-func (b *builder) sameCrate(d dependency, p *metaPackage) error {
+func (b *builder) sameCrate(d dependency, p *metaPackage) (string, error) {
 	for _, t := range p.Targets {
 		// Not in the digest, but cargo would run it.
 		if slices.Contains(t.Kind, "custom-build") {
-			return &RuleError{File: t.Source, Rule: p.Name + " has no build script"}
+			return "", &RuleError{File: t.Source, Rule: p.Name + " has no build script"}
 		}
 	}
 	own := filepath.Join(b.libDir, "crate", d.name)
-	want, err := crateDigest(own)
+	want, err := crateHash(own)
 	if errors.Is(err, fs.ErrNotExist) {
-		return &MissingError{What: own}
+		return "", &MissingError{What: own}
 	} else if err != nil {
-		return err
+		return "", err
 	}
-	got, err := crateDigest(d.dir)
+	got, err := crateHash(d.dir)
 	if err != nil {
-		return err
+		return "", err
 	}
 	if got != want {
-		return &RuleError{File: "Cargo.toml", Rule: fmt.Sprintf("%s is not the crate that this toolchain vouches for", d.dir),
+		return "", &RuleError{File: "Cargo.toml", Rule: fmt.Sprintf("%s is not the crate that this toolchain vouches for", d.dir),
 			Why: fmt.Sprintf("depend on %s = { path = %q }, or build iupkg from the same sources", d.name, own)}
 	}
-	return nil
+	return got, nil
 }
 
-// crateDigest is a hash of what cargo reads of a crate: Cargo.toml and src.
-func crateDigest(dir string) (string, error) {
-	h := sha256.New()
+// crateHash is the dirHash of what cargo reads of a crate: Cargo.toml and src.
+func crateHash(dir string) (string, error) {
+	files := map[string][]byte{}
 	add := func(rel string) error {
-		f, err := os.Open(filepath.Join(dir, rel))
-		if err != nil {
-			return err
-		}
-		defer f.Close()
-		st, err := f.Stat()
-		if err != nil {
-			return err
-		}
-		fmt.Fprintf(h, "%s %d\n", filepath.ToSlash(rel), st.Size())
-		_, err = io.Copy(h, f)
+		data, err := os.ReadFile(filepath.Join(dir, rel))
+		files[filepath.ToSlash(rel)] = data
 		return err
 	}
 	if err := add("Cargo.toml"); err != nil {
@@ -321,5 +334,5 @@ func crateDigest(dir string) (string, error) {
 		}
 		return add(rel)
 	})
-	return fmt.Sprintf("sha256:%x", h.Sum(nil)), err
+	return dirHash(files), err
 }
