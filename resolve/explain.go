@@ -221,7 +221,11 @@ func (in *input) explain(ctx context.Context, s *solver, fail *incompat) error {
 	}
 	e.Title = st.title(e.Unknown)
 	if kernel {
-		e.Title += " on this kernel" + in.kernelName()
+		on := " on this kernel"
+		if _, several := in.host.(joint); several {
+			on = " on all of these kernels"
+		}
+		e.Title += on + in.kernelName()
 	}
 	hints, err := in.hints(ctx, st)
 	e.Hints = hints

@@ -4,9 +4,9 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -20,7 +20,7 @@ func (a *app) resolveCommand() *cobra.Command {
 	var kernels []string
 	cmd := &cobra.Command{
 		Use:     "resolve SPEC…",
-		Short:   "What would be installed, on this kernel or others; --verbose says why not newer",
+		Short:   "What would be installed, on this kernel or on a fleet; --verbose says why not newer",
 		GroupID: groupPackages,
 		Args:    someArgs("SPEC"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -35,14 +35,31 @@ func (a *app) resolveCommand() *cobra.Command {
 	return cmd
 }
 
-// resolution is the plan for one kernel.
+// resolution is what is said of one kernel, or of all.
 type resolution struct {
-	Kernel   string              `json:"kernel"`
+	Kernel   string              `json:"kernel,omitempty"`
 	Packages []resolve.Choice    `json:"packages,omitempty"`
 	Error    string              `json:"error,omitempty"`
 	Rejected []resolve.Rejection `json:"rejected,omitempty"`
-	profile  *manifest.Profile   //
-	cause    *resolve.Unsatisfiable
+}
+
+func newResolution(kernel string, plan *resolve.Plan, fail *resolve.Unsatisfiable) *resolution {
+	r := &resolution{Kernel: kernel}
+	if plan != nil {
+		r.Packages = plan.Packages
+	}
+	if fail != nil {
+		r.Error, r.Rejected = fail.Error(), fail.Rejections
+	}
+	return r
+}
+
+// resolutions is the whole answer. What follows Kernels is there for several.
+type resolutions struct {
+	Kernels []*resolution   `json:"kernels"`
+	All     *resolution     `json:"all,omitempty"`
+	Blocked []resolve.Block `json:"blocked,omitempty"`
+	Split   []resolve.Group `json:"split,omitempty"`
 }
 
 func (a *app) resolve(ctx context.Context, args, kernels []string) error {
@@ -50,62 +67,101 @@ func (a *app) resolve(ctx context.Context, args, kernels []string) error {
 	if err != nil {
 		return err
 	}
-	var all []resolution
-	for _, k := range kernels {
-		p, err := readProfile(ctx, k)
-		if err != nil {
-			return err
-		}
-		all = append(all, resolution{Kernel: p.Release, profile: p})
+	fleet, err := a.fleet(ctx, kernels)
+	if err != nil {
+		return err
 	}
 	src, err := a.syncedIndex(ctx)
 	if err != nil {
 		return err
 	}
-	cur, err := a.root().Current()
+	found, err := resolve.SolveFleet(ctx, src, fleet, want)
 	if err != nil {
 		return err
 	}
+	var out resolutions
 	var failed error
-	for i := range all {
-		r := &all[i]
-		var pinned []resolve.Pinned
-		if kernels[i] == liveKernel { // what is installed here is no matter elsewhere
-			if pinned, err = a.pinned(cur); err != nil {
-				return err
-			}
-		}
-		plan, err := resolve.Solve(ctx, src, host(r.profile), want, pinned)
-		switch {
-		case errors.As(err, &r.cause):
-			r.Error, r.Rejected = err.Error(), r.cause.Rejections
-			if failed == nil {
-				failed = err
-			}
-		case err != nil:
-			return err
-		default:
-			r.Packages = plan.Packages
+	for _, m := range found.Members {
+		out.Kernels = append(out.Kernels, newResolution(m.Name, m.Plan, m.Fail))
+		if m.Fail != nil && failed == nil {
+			failed = m.Fail
 		}
 	}
-	if failed != nil && len(all) == 1 {
-		return failed // the error has all there is to say
-	}
-	err = a.ui.answer(map[string]any{"kernels": all}, func(w io.Writer) {
-		for i := range all {
-			if len(all) > 1 {
-				if i > 0 {
-					fmt.Fprintln(w)
-				}
-				fmt.Fprintf(w, "Linux %s\n", all[i].Kernel)
-			}
-			a.writeResolution(w, &all[i])
+	if len(fleet) == 1 {
+		if failed != nil {
+			return failed // the error has all there is to say
 		}
-	})
+		return a.ui.answer(out, func(w io.Writer) { a.writeResolution(w, out.Kernels[0]) })
+	}
+	out.All, out.Blocked, out.Split = newResolution("", found.Common, found.NoCommon), found.Blocked, found.Split
+	err = a.ui.answer(out, func(w io.Writer) { a.writeFleet(w, &out) })
 	if err == nil && failed != nil {
 		err = failed
 	}
 	return err
+}
+
+// fleet is the kernels that --kernel names, or the live one.
+func (a *app) fleet(ctx context.Context, kernels []string) ([]resolve.Member, error) {
+	var out []resolve.Member
+	for _, k := range kernels {
+		p, err := readProfile(ctx, k)
+		if err != nil {
+			return nil, err
+		}
+		m := resolve.Member{Name: p.Release, Host: host(p)}
+		if slices.ContainsFunc(out, func(o resolve.Member) bool { return o.Name == m.Name }) {
+			m.Name += " (" + k + ")"
+			if slices.ContainsFunc(out, func(o resolve.Member) bool { return o.Name == m.Name }) {
+				return nil, usagef("--kernel %s stands twice", k)
+			}
+		}
+		if k == liveKernel { // what is installed here is no matter elsewhere
+			cur, err := a.root().Current()
+			if err != nil {
+				return nil, err
+			}
+			if m.Installed, err = a.pinned(cur); err != nil {
+				return nil, err
+			}
+		}
+		out = append(out, m)
+	}
+	return out, nil
+}
+
+// writeFleet says what fits all, what keeps newer versions from that, and what
+// each kernel could have.
+func (a *app) writeFleet(w io.Writer, r *resolutions) {
+	if r.All.Error == "" {
+		fmt.Fprintf(w, "All %d kernels\n", len(r.Kernels))
+	}
+	a.writeResolution(w, r.All)
+	for _, b := range r.Blocked {
+		fmt.Fprintf(w, "%s %s would do on %s; it is blocked by:\n", b.Name, b.Version, linux(b.For))
+		for _, by := range b.By {
+			fmt.Fprintf(w, "  Linux %s: %s\n", by.Member, by.Why.Reason)
+		}
+	}
+	for _, g := range r.Split {
+		var list []string
+		for _, c := range g.Plan.Packages {
+			list = append(list, c.Name+" "+c.Version)
+		}
+		fmt.Fprintf(w, "%s for %s\n", strings.Join(list, ", "), linux(g.Members))
+	}
+	for _, k := range r.Kernels {
+		fmt.Fprintf(w, "\nLinux %s\n", k.Kernel)
+		a.writeResolution(w, k)
+	}
+}
+
+// linux is "Linux 6.1.0 and 6.12.0".
+func linux(names []string) string {
+	if n := len(names); n > 1 {
+		return "Linux " + strings.Join(names[:n-1], ", ") + " and " + names[n-1]
+	}
+	return "Linux " + strings.Join(names, "")
 }
 
 func (a *app) writeResolution(w io.Writer, r *resolution) {
