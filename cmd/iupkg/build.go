@@ -47,7 +47,8 @@ func (a *app) build(ctx context.Context, dir string) (*toolchain.Result, error) 
 		return nil, usageError{err}
 	}
 	a.ui.working("building %s", dir)
-	r, err := toolchain.Build(ctx, toolchain.Options{Dir: dir, LibDir: lib, Offline: a.offline, Stderr: a.ui})
+	r, err := toolchain.Build(ctx, toolchain.Options{Dir: dir, LibDir: lib, Offline: a.offline, Stderr: a.ui,
+		Builder: os.Getenv("IUPKG_BUILDER"), Version: iupkgVersion()})
 	a.ui.clearProgress()
 	if err != nil {
 		return nil, err

@@ -29,6 +29,21 @@ const (
 	exitBusy      = 7
 )
 
+// exitTexts says in the documentation what the codes mean.
+var exitTexts = []struct {
+	code int
+	text string
+}{
+	{exitOK, "done"},
+	{exitFailure, "another failure"},
+	{exitUsage, "wrong usage"},
+	{exitNoVersion, "no version satisfies; it is explained which was refused for what"},
+	{exitTrust, "not trusted: a signature, a digest, or the index does not hold"},
+	{exitNetwork, "the registry or the network failed"},
+	{exitKernel, "the kernel refused"},
+	{exitBusy, "another transaction holds the store"},
+}
+
 // usageError is a command that makes no sense as it was given.
 type usageError struct{ error }
 

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"os"
 	"os/exec"
@@ -15,6 +16,7 @@ import (
 	"github.com/iupkg/iupkg/install"
 	"github.com/iupkg/iupkg/kernel"
 	"github.com/iupkg/iupkg/manifest"
+	"github.com/iupkg/iupkg/toolchain"
 )
 
 // extSource is the extension by hand of the kernel package's tests: a valid
@@ -57,8 +59,9 @@ func compileExt(version string) ([]byte, error) {
 	return os.ReadFile(out)
 }
 
-// mkext DIR VERSION [release=RANGE] [config=EXPR]… leaves in DIR what iupkg
-// build would for version VERSION of the package ext.
+// mkext DIR VERSION [release=RANGE] [config=EXPR]… [builder=URI [source=URI]]
+// leaves in DIR what iupkg build would for version VERSION of the package ext;
+// provenance and SBOM only if a builder is named.
 func mkext(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: mkext DIR VERSION [release=RANGE] [config=EXPR]…")
@@ -87,8 +90,13 @@ func mkext(ts *testscript.TestScript, neg bool, args []string) {
 	for _, x := range o.Maps {
 		m.Maps = append(m.Maps, manifest.Map{Name: x.Name, Type: x.Type, KeySize: x.KeySize, ValueSize: x.ValueSize, MaxEntries: x.MaxEntries, Flags: x.Flags})
 	}
+	var builder, source string
 	for _, arg := range args[2:] {
 		switch k, v, _ := strings.Cut(arg, "="); k {
+		case "builder":
+			builder = v
+		case "source":
+			source = v
 		case "release":
 			m.Requires.Release = v
 		case "config":
@@ -103,5 +111,14 @@ func mkext(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(os.MkdirAll(out, 0o755))
 	ts.Check(os.WriteFile(filepath.Join(out, "ext.o"), object, 0o644))
 	ts.Check(os.WriteFile(filepath.Join(out, "manifest.json"), text, 0o644))
+	if builder != "" {
+		sum := fmt.Sprintf("%x", sha256.Sum256(object))
+		ts.Check(os.WriteFile(filepath.Join(out, "provenance.json"), fmt.Appendf(nil, `{"_type":"https://in-toto.io/Statement/v1",
+"subject":[{"name":"ext.o","digest":{"sha256":%q}}],"predicateType":%q,"predicate":{"buildDefinition":{"buildType":%q,
+"externalParameters":{"source":{"uri":%q,"digest":{"gitCommit":"c0ffee"}}},"resolvedDependencies":[{"uri":"pkg:cargo/zerocopy@0.8.63"}]},
+"runDetails":{"builder":{"id":%q}}}}`, sum, toolchain.ProvenanceType, toolchain.BuildType, source, builder), 0o644))
+		ts.Check(os.WriteFile(filepath.Join(out, "sbom.json"), fmt.Appendf(nil, `{"spdxVersion":"SPDX-2.3","packages":[
+{"name":"ext","versionInfo":%q,"licenseDeclared":"Apache-2.0","checksums":[{"algorithm":"SHA256","checksumValue":%q}]}]}`, version, sum), 0o644))
+	}
 	ts.Check(os.WriteFile(filepath.Join(dir, "README.md"), []byte("# ext "+version+"\n"), 0o644))
 }

@@ -13,16 +13,32 @@ import (
 
 	"github.com/iupkg/iupkg/index"
 	"github.com/iupkg/iupkg/manifest"
+	"github.com/iupkg/iupkg/signing"
 )
 
 func (a *app) infoCommand() *cobra.Command {
-	return &cobra.Command{
+	var provenance, sbom bool
+	cmd := &cobra.Command{
 		Use:     "info NAME[@CONSTRAINT]",
 		Short:   "What the index says of a package and of its newest version that satisfies",
 		GroupID: groupPackages,
 		Args:    oneArg("NAME"),
-		RunE:    func(cmd *cobra.Command, args []string) error { return a.info(cmd.Context(), args[0]) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			kind := ""
+			switch {
+			case provenance && sbom:
+				return usagef("--provenance and --sbom exclude each other")
+			case provenance:
+				kind = signing.ProvenanceType
+			case sbom:
+				kind = signing.SBOMType
+			}
+			return a.info(cmd.Context(), args[0], kind)
+		},
 	}
+	cmd.Flags().BoolVar(&provenance, "provenance", false, "show how it was built, as its publisher signed it")
+	cmd.Flags().BoolVar(&sbom, "sbom", false, "show what it is made of, as its publisher signed it; with --json the SPDX document")
+	return cmd
 }
 
 // packageInfo is one version of a package, and the others by number.
@@ -36,7 +52,7 @@ type packageInfo struct {
 	Installed   string        `json:"installed,omitempty"`
 }
 
-func (a *app) info(ctx context.Context, arg string) error {
+func (a *app) info(ctx context.Context, arg, attestation string) error {
 	specs, err := parseSpecs([]string{arg})
 	if err != nil {
 		return err
@@ -54,6 +70,9 @@ func (a *app) info(ctx context.Context, arg string) error {
 	chosen := newest(p, spec.Constraint)
 	if chosen == nil {
 		return noSuchVersion{spec}
+	}
+	if attestation != "" {
+		return a.showAttestation(ctx, p.Name, chosen.Version, chosen.Digest, attestation)
 	}
 	out.Version = *chosen
 	for _, v := range slices.Backward(p.Versions) {

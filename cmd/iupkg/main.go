@@ -117,6 +117,8 @@ func (a *app) command() *cobra.Command {
 		wrapArgs(verb)
 		root.AddCommand(verb)
 	}
+	root.CompletionOptions.DisableDefaultCmd = true
+	a.addCompletions(root)
 	return root
 }
 

@@ -3,11 +3,14 @@
 package main
 
 import (
+	"flag"
 	"os"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
+
+var updateDocs = flag.Bool("update-docs", false, "rewrite docs/reference")
 
 // The scripts run the real main, as a process of its own for each command.
 func TestMain(m *testing.M) {

@@ -86,11 +86,17 @@ func (a *app) publish(ctx context.Context, dir, key string, noBuild bool) error 
 	if err != nil {
 		return err
 	}
+	attachments := []registry.Attachment{bundleAttachment(signing.PredicateType, bundle)}
+	more, err := a.attestBuild(keys, toolchain.OutputDir(dir), m, out.Digest)
+	if err != nil {
+		return err
+	}
+	attachments = append(attachments, more...)
 	a.ui.working("pushing %s %s", m.Name, m.Version)
 	if out.Digest, err = client.Push(ctx, pkg); err != nil {
 		return err
 	}
-	if err := client.Attach(ctx, m.Name, out.Digest, signing.BundleMediaType, signing.BundleMediaType, bundle); err != nil {
+	if err := client.Attach(ctx, m.Name, out.Digest, attachments...); err != nil {
 		return err
 	}
 	// Last: what the index lists is there.

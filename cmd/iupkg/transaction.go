@@ -61,6 +61,9 @@ func (a *app) report(e install.Event) {
 		u.step("fetched %s %s: %s (%s)", e.Name, e.Version, count(e.Blobs, "blob"), size(e.Bytes))
 	case install.EventVerified:
 		u.step("verified %s %s: signed by %s (%s), kernel signature holds", e.Name, e.Version, e.Verdict.Publisher, shortKeys(e.Verdict.KeyIDs))
+		if p := e.Verdict.Provenance; p != nil {
+			u.step("  built by %s%s", p.Builder, prefixed(" from ", p.Source))
+		}
 	case install.EventLoaded, install.EventReplaced:
 		verb := "loaded"
 		if e.Kind == install.EventReplaced {
@@ -79,6 +82,13 @@ func (a *app) report(e install.Event) {
 		}
 		u.warn("%s", text)
 	}
+}
+
+func prefixed(prefix, s string) string {
+	if s == "" {
+		return ""
+	}
+	return prefix + s
 }
 
 func shortKeys(ids []string) string {

@@ -29,13 +29,16 @@ func (a *app) trustCommand() *cobra.Command {
 		GroupID: groupMachine,
 	}
 	var names []string
+	var require signing.RequireProvenance
 	add := &cobra.Command{
 		Use:   "add FILE",
 		Short: "Trust a publisher, from a file made by iupkg key show --public",
 		Args:  oneArg("FILE"),
-		RunE:  func(_ *cobra.Command, args []string) error { return a.trustAdd(args[0], names) },
+		RunE:  func(_ *cobra.Command, args []string) error { return a.trustAdd(args[0], names, require) },
 	}
 	add.Flags().StringSliceVar(&names, "names", nil, "trust it for packages of these name `patterns` only")
+	add.Flags().StringSliceVar(&require.Builders, "require-builder", nil, "trust only what has provenance by a builder with such an id; '*' stands for any text")
+	add.Flags().StringSliceVar(&require.Sources, "require-source", nil, "trust only what provenance says was built from such a source")
 	cmd.AddCommand(
 		add,
 		&cobra.Command{
@@ -76,7 +79,7 @@ func newIdentityInfo(id *signing.Identity) (identityInfo, error) {
 	return info, err
 }
 
-func (a *app) trustAdd(file string, names []string) error {
+func (a *app) trustAdd(file string, names []string, require signing.RequireProvenance) error {
 	data, err := os.ReadFile(file)
 	if err != nil {
 		return usageError{err}
@@ -87,6 +90,18 @@ func (a *app) trustAdd(file string, names []string) error {
 	}
 	if len(names) > 0 {
 		id.Names = names
+		if err := id.Validate(); err != nil {
+			return usageError{err}
+		}
+	}
+	if len(require.Sources) > 0 && len(require.Builders) == 0 {
+		return usagef("--require-source says nothing without --require-builder: only a builder vouches for sources")
+	}
+	if len(require.Builders) > 0 {
+		if id.Provenance != nil {
+			require.Keys = id.Provenance.Keys
+		}
+		id.Provenance = &require
 		if err := id.Validate(); err != nil {
 			return usageError{err}
 		}

@@ -31,6 +31,8 @@ func (a *app) verbs() []*cobra.Command {
 		a.publishCommand(),
 		a.registryCommand(),
 		a.vmCommand(),
+		a.completionCommand(),
 		a.versionCommand(),
+		a.docsCommand(),
 	}
 }
