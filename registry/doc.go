@@ -44,8 +44,11 @@
 // What is said about an artifact is attached to it as a referrer: an OCI image
 // manifest with the artifact as subject, an artifactType, the empty config
 // (application/vnd.oci.empty.v1+json, "{}") and exactly one layer, the payload, at
-// most [MaxReferrer] bytes. The publisher's signature has artifactType and layer
-// media type application/vnd.dev.sigstore.bundle.v0.3+json. Referrers are found by
+// most [MaxReferrer] bytes. The publisher's signature, provenance and SBOM are each
+// one, with artifactType and layer media type
+// application/vnd.dev.sigstore.bundle.v0.3+json, and with the annotations by which
+// cosign finds them: dev.sigstore.bundle.content "dsse-envelope" and
+// dev.sigstore.bundle.predicateType. No reader here believes annotations. Referrers are found by
 // the referrers API, or where a registry has none by the tag schema
 // (https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#referrers-tag-schema).
 // At most [MaxReferrers] are looked at.

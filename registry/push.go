@@ -56,11 +56,16 @@ func (c *Client) Push(ctx context.Context, p *Package) (string, error) {
 	return want, pushManifest(ctx, r, raw, tag)
 }
 
-// Attach makes payload a referrer of the artifact of that digest.
-func (c *Client) Attach(ctx context.Context, name, subject, mediaType, artifactType string, payload []byte) error {
-	if len(payload) == 0 || len(payload) > MaxReferrer {
-		return fmt.Errorf("referrer of %d bytes, want 1 to %d", len(payload), MaxReferrer)
-	}
+// An Attachment is what is to be said about an artifact.
+type Attachment struct {
+	MediaType    string // of Payload
+	ArtifactType string
+	Annotations  map[string]string // of the referrer's manifest, for tools
+	Payload      []byte
+}
+
+// Attach makes attachments referrers of the artifact of that digest.
+func (c *Client) Attach(ctx context.Context, name, subject string, attachments ...Attachment) error {
 	r, err := c.openPackage(name)
 	if err != nil {
 		return err
@@ -69,45 +74,72 @@ func (c *Client) Attach(ctx context.Context, name, subject, mediaType, artifactT
 	if err != nil {
 		return err
 	}
-	targetDesc := describe(ocispec.MediaTypeImageManifest, target)
-	raw, err := json.Marshal(ocispec.Manifest{
+	var manifests [][]byte
+	for _, a := range attachments {
+		raw, err := packReferrer(target, &a)
+		if err != nil {
+			return err
+		}
+		if err := pushBlob(ctx, r, ocispec.MediaTypeEmptyJSON, emptyJSON); err != nil {
+			return err
+		}
+		if err := pushBlob(ctx, r, a.MediaType, a.Payload); err != nil {
+			return err
+		}
+		manifests = append(manifests, raw)
+	}
+	return c.attach(ctx, r, subject, manifests)
+}
+
+// packReferrer makes the manifest of a referrer. It is pure.
+func packReferrer(target []byte, a *Attachment) ([]byte, error) {
+	if len(a.Payload) == 0 || len(a.Payload) > MaxReferrer {
+		return nil, fmt.Errorf("referrer of %d bytes, want 1 to %d", len(a.Payload), MaxReferrer)
+	}
+	desc := describe(ocispec.MediaTypeImageManifest, target)
+	return json.Marshal(ocispec.Manifest{
 		Versioned:    specs.Versioned{SchemaVersion: 2},
 		MediaType:    ocispec.MediaTypeImageManifest,
-		ArtifactType: artifactType,
+		ArtifactType: a.ArtifactType,
 		Config:       describe(ocispec.MediaTypeEmptyJSON, emptyJSON),
-		Layers:       []ocispec.Descriptor{describe(mediaType, payload)},
-		Subject:      &targetDesc,
+		Layers:       []ocispec.Descriptor{describe(a.MediaType, a.Payload)},
+		Subject:      &desc,
+		Annotations:  a.Annotations,
 	})
-	if err != nil {
-		return err
-	}
-	if err := pushBlob(ctx, r, ocispec.MediaTypeEmptyJSON, emptyJSON); err != nil {
-		return err
-	}
-	if err := pushBlob(ctx, r, mediaType, payload); err != nil {
-		return err
-	}
-	// Without a referrers API the list is read, changed and written back, and two
-	// who do that at once lose one entry: wait, look, and do it again.
+}
+
+// attach pushes manifests of referrers whose blobs are there. Without a referrers
+// API the list is read, changed and written back, and two who do that at once lose
+// one entry: wait, look, and do it again.
+func (c *Client) attach(ctx context.Context, r *remote.Repository, subject string, manifests [][]byte) error {
 	const attempts = 8
+	missing := manifests
 	for range attempts {
-		if err := pushManifest(ctx, r, raw, digestOf(raw)); err != nil {
-			return err
+		if len(missing) == 0 {
+			return nil
+		}
+		for _, raw := range missing {
+			if err := pushManifest(ctx, r, raw, digestOf(raw)); err != nil {
+				return err
+			}
 		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-time.After(c.settle + rand.N(c.settle)):
 		}
-		found, err := c.listReferrers(ctx, r, subject, artifactType)
+		found, err := c.listReferrers(ctx, r, subject, "")
 		if err != nil {
 			return err
 		}
-		if slices.ContainsFunc(found, func(d ocispec.Descriptor) bool { return d.Digest.String() == digestOf(raw) }) {
-			return nil
-		}
+		missing = slices.DeleteFunc(slices.Clone(missing), func(raw []byte) bool {
+			return slices.ContainsFunc(found, func(d ocispec.Descriptor) bool { return d.Digest.String() == digestOf(raw) })
+		})
 	}
-	return failf(Conflict, "attach to", r.Reference.String()+"@"+subject, digestOf(raw), "not among the referrers after %d attempts", attempts)
+	if len(missing) == 0 {
+		return nil
+	}
+	return failf(Conflict, "attach to", r.Reference.String()+"@"+subject, digestOf(missing[0]), "not among the referrers after %d attempts", attempts)
 }
 
 var emptyJSON = []byte("{}")

@@ -220,11 +220,11 @@ func TestReferrers(t *testing.T) {
 		t.Fatalf("before any: %v, %v", r, err)
 	}
 	for i, at := range []string{bundle, bundle, "application/other"} {
-		if err := c.Attach(ctx, "bmc", d, at, at, fmt.Appendf(nil, "payload %d", i)); err != nil {
+		if err := c.Attach(ctx, "bmc", d, Attachment{MediaType: at, ArtifactType: at, Payload: fmt.Appendf(nil, "payload %d", i)}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := c.Attach(ctx, "bmc", d, bundle, bundle, []byte("payload 0")); err != nil {
+	if err := c.Attach(ctx, "bmc", d, Attachment{MediaType: bundle, ArtifactType: bundle, Payload: []byte("payload 0")}); err != nil {
 		t.Fatal(err)
 	}
 	refs, err := c.Referrers(ctx, "bmc", d, bundle)
@@ -268,7 +268,7 @@ func TestConcurrentAttach(t *testing.T) {
 			t.Fatal(err)
 		}
 		wg.Go(func() {
-			err := other.Attach(ctx, "bmc", d, "text/x", "text/x", fmt.Append(nil, i))
+			err := other.Attach(ctx, "bmc", d, Attachment{MediaType: "text/x", ArtifactType: "text/x", Payload: fmt.Append(nil, i)})
 			if attached[i] = err == nil; err != nil && KindOf(err) != Conflict {
 				t.Error(err)
 			}

@@ -172,3 +172,37 @@ func (t *trusted) provenance(digest, object string, bundles [][]byte, revoked fu
 	}
 	return nil, found
 }
+
+// Attested is a statement and who signed it.
+type Attested struct {
+	Attestation
+	Signer string
+}
+
+// Attestations is what of the bundles of a package that v trusts says something
+// else than that: the statements by the same publisher's signers, or for provenance
+// by its builders, whose signatures hold, in order.
+func (p *Policy) Attestations(v *Verdict, bundles [][]byte) []Attested {
+	var out []Attested
+	for i := range p.identities {
+		t := &p.identities[i]
+		if t.Publisher != v.Publisher {
+			continue
+		}
+		for _, b := range bundles {
+			by := &t.signers
+			switch PredicateTypeOf(b) {
+			case PredicateType, "":
+				continue
+			case ProvenanceType:
+				by = &t.builders
+			}
+			att, signer, err := by.verify(b, v.Statement.Digest)
+			if err != nil || t.Revoked.key(signer.ID) || p.revoked.key(signer.ID) || signer.expired(p.now()) {
+				continue
+			}
+			out = append(out, Attested{*att, signer.ID})
+		}
+	}
+	return out
+}
