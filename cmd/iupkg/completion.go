@@ -61,6 +61,7 @@ func (a *app) addCompletions(root *cobra.Command) {
 		"upgrade":      a.completing(many, a.upgradeSpecs),
 		"remove":       a.completing(many, a.installedNames),
 		"status":       a.completing(one, a.installedNames),
+		"logs":         a.completing(many, a.installedNames),
 		"verify":       a.completing(one, a.installedNames),
 		"rollback":     a.completing(one, a.generations),
 		"key show":     a.completing(one, a.keysAtHand),

@@ -141,14 +141,8 @@ func (s *packageStatus) fill(x *kernel.Status, rec *kernel.Loaded, now time.Dura
 	for i := range x.Programs {
 		p := &x.Programs[i]
 		out := programStatus{
-			Name: p.Name, Hook: string(p.Hook), At: at[p.Name], State: "running",
+			Name: p.Name, Hook: string(p.Hook), At: at[p.Name], State: stateOf(p),
 			Runs: p.Runs, Faults: p.Faults, OnFault: p.OnFault, MaxFaults: p.MaxFaults, Stack: p.Stack,
-		}
-		switch {
-		case p.Disabled:
-			out.State = "disabled"
-		case !p.Attached:
-			out.State = "idle"
 		}
 		if f := p.Last; f != nil {
 			out.Last = &faultStatus{
@@ -188,6 +182,16 @@ func (s *packageStatus) write(w io.Writer) {
 			fmt.Fprintf(w, "  %s was disabled after %s and returns %s\n", p.Name, count(int(p.MaxFaults), "fault"), p.OnFault)
 		}
 	}
+}
+
+func stateOf(p *kernel.ProgramStatus) string {
+	switch {
+	case p.Disabled:
+		return "disabled"
+	case !p.Attached:
+		return "idle"
+	}
+	return "running"
 }
 
 // faultsText is "0", or "3 (2 panic, 1 budget)".

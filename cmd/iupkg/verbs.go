@@ -12,6 +12,8 @@ func (a *app) verbs() []*cobra.Command {
 		a.removeCommand(),
 		a.listCommand(),
 		a.statusCommand(),
+		a.topCommand(),
+		a.logsCommand(),
 		a.syncCommand(),
 		a.searchCommand(),
 		a.infoCommand(),

@@ -128,7 +128,11 @@ func TestUpgrade(t *testing.T) {
 			b.traffic()
 			b.run(0, []string{"replaced, now xdp-count 0.1.1"}, "upgrade", "xdp-count")
 			b.traffic()
+			b.run(0, []string{"RUNS/S", "xdp-count/count", "xdp-count/sent", "running"}, "top", "-n", "2", "--interval", "500ms")
+			b.run(0, []string{`"runsPerSecond": `, `"program": "count"`}, "top", "--json")
 			b.stopTraffic()
+			b.run(0, []string{"xdp-count: 0.1.0: loaded", "xdp-count: 0.1.1: loaded"}, "logs", "xdp-count")
+			b.run(0, []string{"has nothing of this"}, "logs", "other")
 			counted2, received2 := b.seen()
 			in, c := received2-received, counted2-counted
 			t.Logf("%d packets came in, %d were counted", in, c)
