@@ -99,7 +99,11 @@ func classify(err error) (code int, hint string) {
 		return exitNoVersion, "iupkg search finds names, iupkg sync brings new ones"
 	case errors.Is(err, errNoIndexRoot):
 		return exitTrust, "trust a publisher with iupkg trust add FILE"
-	case isA[*index.Untrusted](err), isA[*signing.Untrusted](err), isA[*signing.SignatureError](err), isA[*install.Mismatch](err):
+	case isA[*index.Untrusted](err):
+		var untrusted *index.Untrusted
+		errors.As(err, &untrusted)
+		return exitTrust, untrustedHint(untrusted.Reason)
+	case isA[*signing.Untrusted](err), isA[*signing.SignatureError](err), isA[*install.Mismatch](err):
 		return exitTrust, "iupkg trust list says whom this machine trusts; trust a publisher with iupkg trust add FILE"
 	case isA[*install.CorruptBlob](err):
 		return exitTrust, "what was moved away is fetched again when a registry is at hand"
@@ -116,14 +120,8 @@ func classify(err error) (code int, hint string) {
 	case errors.Is(err, kernel.ErrRefused), errors.Is(err, kernel.ErrLoaded), isA[noRuntimeError](err):
 		return exitKernel, "iupkg doctor says what this machine lacks; dmesg may say more"
 	}
-	switch registry.KindOf(err) {
-	case 0:
-	case registry.Network, registry.Server:
-		return exitNetwork, "is the registry up, and reachable from here?"
-	case registry.Denied:
-		return exitNetwork, "log in with docker login or podman login"
-	default: // it answers, with something else than should be there
-		return exitNetwork, ""
+	if kind := registry.KindOf(err); kind != 0 {
+		return exitNetwork, registryHint(kind)
 	}
 	if isA[*index.RemoteError](err) {
 		return exitNetwork, ""

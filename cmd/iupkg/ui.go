@@ -7,11 +7,12 @@ package main
 //   - What was asked for goes to standard output, everything else to standard
 //     error: a pipe sees answers only.
 //   - With --json, standard output gets exactly one JSON document: the answer,
-//     or {"error": {"message", "hint", "exit"}}. (registry serve prints it when it
-//     is ready, and goes on.)
+//     or {"error": {"message", "detail", "hint", "exit"}}. (registry serve prints
+//     it when it is ready, and goes on.)
 //   - A message is lower-case and has no full stop. An error is one line
 //     "iupkg: error: …", then, if there is something to be done about it,
 //     "iupkg: hint: …" with exactly that. Further lines of one error are indented.
+//     Digests and the steps of a failure are cut short unless --verbose.
 //   - Steps are reported as they are done, in the past tense, one line each, with
 //     counts; --quiet hides them, --verbose adds lines. No step, no line.
 //   - Progress that overwrites itself appears on a terminal only, and not with
@@ -166,7 +167,11 @@ func (u *ui) fail(ctx context.Context, err error) int {
 		err = errors.New("interrupted")
 	}
 	code, hint := explain(err)
-	msg := strings.TrimRight(err.Error(), "\n")
+	full := strings.TrimRight(err.Error(), "\n")
+	msg := strings.TrimRight(brief(err), "\n")
+	if u.verbose {
+		msg = full
+	}
 	u.line("iupkg: " + u.paint(red, "error:") + " " + indentRest(msg))
 	if hint != "" {
 		u.hint("%s", hint)
@@ -174,11 +179,16 @@ func (u *ui) fail(ctx context.Context, err error) int {
 	if u.json && !u.printed {
 		type failure struct {
 			Message string `json:"message"`
+			Detail  string `json:"detail,omitempty"` // all of it, if that is more
 			Hint    string `json:"hint,omitempty"`
 			Exit    int    `json:"exit"`
 		}
+		detail := ""
+		if full != msg {
+			detail = full
+		}
 		// Standard output may be what has failed; the exit code says enough.
-		_ = u.document(map[string]failure{"error": {msg, hint, code}})
+		_ = u.document(map[string]failure{"error": {msg, detail, hint, code}})
 	}
 	return code
 }
