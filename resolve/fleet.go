@@ -66,8 +66,9 @@ type Group struct {
 // sought; of more, each goes into the first group that it fits.
 const maxExactSplit = 8
 
-// SolveFleet solves for each member and for all together. What is installed on
-// the members counts for themselves only. That there is no plan for one, or for
+// SolveFleet solves for each member and for all together. What is installed
+// counts for all together if it is the same everywhere, else for each member
+// only. That there is no plan for one, or for
 // all, is no error but part of the answer.
 func SolveFleet(ctx context.Context, src Source, members []Member, want []manifest.Spec) (*Fleet, error) {
 	src = &onceSource{src: src, got: map[string]listed{}}
@@ -86,7 +87,7 @@ func SolveFleet(ctx context.Context, src Source, members []Member, want []manife
 		}
 		f.Members = append(f.Members, mp)
 	}
-	common, err := Solve(ctx, src, joint(members), want, nil)
+	common, err := Solve(ctx, src, joint(members), want, sameEverywhere(members))
 	switch {
 	case err == nil:
 		f.Common = common
@@ -96,6 +97,22 @@ func SolveFleet(ctx context.Context, src Source, members []Member, want []manife
 		return nil, err
 	}
 	return f, f.split(ctx, src, able, want)
+}
+
+// sameEverywhere is what is installed on all members alike, nothing if they
+// differ.
+func sameEverywhere(members []Member) []Pinned {
+	for _, m := range members {
+		if !slices.EqualFunc(m.Installed, members[0].Installed, func(a, b Pinned) bool {
+			return a.Name == b.Name && a.Version == b.Version && a.Digest == b.Digest && a.Auto == b.Auto && a.Upgrade == b.Upgrade
+		}) {
+			return nil
+		}
+	}
+	if len(members) == 0 {
+		return nil
+	}
+	return members[0].Installed
 }
 
 // findBlocks reads off the members' own plans what they would have.
@@ -150,7 +167,7 @@ func (p *Plan) find(name string) *Choice {
 // groups may be sought among all subsets.
 func (f *Fleet) split(ctx context.Context, src Source, members []Member, want []manifest.Spec) error {
 	try := func(some []Member) (*Plan, error) {
-		plan, err := Solve(ctx, src, joint(some), want, nil)
+		plan, err := Solve(ctx, src, joint(some), want, sameEverywhere(some))
 		var un *Unsatisfiable
 		if errors.As(err, &un) {
 			return nil, nil

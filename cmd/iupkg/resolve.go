@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -18,6 +19,7 @@ import (
 
 func (a *app) resolveCommand() *cobra.Command {
 	var kernels []string
+	var lock string
 	cmd := &cobra.Command{
 		Use:     "resolve SPEC…",
 		Short:   "What would be installed, on this kernel or on a fleet; --verbose says why not newer",
@@ -27,11 +29,12 @@ func (a *app) resolveCommand() *cobra.Command {
 			if len(kernels) == 0 {
 				kernels = []string{liveKernel}
 			}
-			return a.resolve(cmd.Context(), args, kernels)
+			return a.resolve(cmd.Context(), args, kernels, lock)
 		},
 	}
 	// In the place of the global flag, which takes one.
 	cmd.Flags().StringArrayVar(&kernels, "kernel", nil, "kernel profile `file`, or live; may be given several times (default live)")
+	cmd.Flags().StringVar(&lock, "lock", "", "lock `file` whose versions stay where they can, in the place of what is installed")
 	return cmd
 }
 
@@ -62,7 +65,7 @@ type resolutions struct {
 	Split   []resolve.Group `json:"split,omitempty"`
 }
 
-func (a *app) resolve(ctx context.Context, args, kernels []string) error {
+func (a *app) resolve(ctx context.Context, args, kernels []string, lock string) error {
 	want, err := parseSpecs(args)
 	if err != nil {
 		return err
@@ -74,6 +77,15 @@ func (a *app) resolve(ctx context.Context, args, kernels []string) error {
 	src, err := a.syncedIndex(ctx)
 	if err != nil {
 		return err
+	}
+	if lock != "" {
+		pinned, err := lockedPins(ctx, src, lock)
+		if err != nil {
+			return err
+		}
+		for i := range fleet {
+			fleet[i].Installed = pinned
+		}
 	}
 	found, err := resolve.SolveFleet(ctx, src, fleet, want)
 	if err != nil {
@@ -126,6 +138,37 @@ func (a *app) fleet(ctx context.Context, kernels []string) ([]resolve.Member, er
 			}
 		}
 		out = append(out, m)
+	}
+	return out, nil
+}
+
+// lockedPins is what a lock file has, with what the index says of it.
+func lockedPins(ctx context.Context, src resolve.Source, file string) ([]resolve.Pinned, error) {
+	l, err := readLock(file)
+	if err != nil {
+		return nil, err
+	}
+	var out []resolve.Pinned
+	drift := &lockDrift{file: file}
+	for _, i := range l.Packages {
+		list, err := src.Versions(ctx, i.Name)
+		if err != nil && !errors.Is(err, resolve.ErrUnknownPackage) {
+			return nil, err
+		}
+		at := slices.IndexFunc(list, func(c resolve.Candidate) bool { return c.Version == i.Version })
+		switch {
+		case at < 0:
+			drift.add("%s %s is not in the index", i.Name, i.Version)
+		case list[at].Digest != i.Digest:
+			drift.distrust("%s %s is %s in the index and was locked as %s", i.Name, i.Version, list[at].Digest, i.Digest)
+		default:
+			c := list[at]
+			out = append(out, resolve.Pinned{Name: i.Name, Version: i.Version, Digest: i.Digest, Auto: i.Auto,
+				Requires: c.Requires, Dependencies: c.Dependencies, Conflicts: c.Conflicts})
+		}
+	}
+	if len(drift.facts) > 0 {
+		return nil, drift
 	}
 	return out, nil
 }

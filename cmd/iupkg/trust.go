@@ -220,14 +220,55 @@ func (a *app) trustRemove(publisher string) error {
 	if err != nil {
 		return err
 	}
-	if err := policy.Remove(publisher); err != nil {
+	cur, err := a.root().Current()
+	if err != nil {
+		return err
+	}
+	theirs := []string{}
+	for _, p := range cur.Packages {
+		if p.Signer.Publisher == publisher {
+			theirs = append(theirs, p.Name)
+		}
+	}
+	if slices.ContainsFunc(policy.List(), func(id signing.Identity) bool { return id.Publisher == publisher }) {
+		if err := a.ui.confirm("trust %s no more?", publisher); err != nil {
+			return err
+		}
+	}
+	if err := policy.Remove(publisher); errors.Is(err, signing.ErrNoIdentity) {
+		return withHint(err, "iupkg trust list says whom this machine trusts")
+	} else if err != nil {
 		return err
 	}
 	a.ui.step("trusts %s no more", publisher)
+	if len(theirs) > 0 {
+		a.ui.warn("%s signed by %s and installed: %s runs on, but can be neither verified nor gone back to; remove with iupkg remove %s",
+			isOrAre(theirs), publisher, itOrThey(theirs), strings.Join(theirs, " "))
+	}
+	if a.ui.json {
+		if err := a.ui.document(map[string]any{"publisher": publisher, "installed": theirs}); err != nil {
+			return err
+		}
+	}
 	if kernel.RuntimePresent() {
 		a.ui.warn("the kernel keeps its certificates until iu.ko is loaded anew or the machine boots")
 	}
 	return nil
+}
+
+// isOrAre is "bmc is" or "bmc and dns are".
+func isOrAre(names []string) string {
+	if n := len(names); n > 1 {
+		return strings.Join(names[:n-1], ", ") + " and " + names[n-1] + " are"
+	}
+	return names[0] + " is"
+}
+
+func itOrThey(names []string) string {
+	if len(names) > 1 {
+		return "each"
+	}
+	return "it"
 }
 
 func (a *app) trustSeal() error {
