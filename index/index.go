@@ -57,6 +57,17 @@ func (x *Index) Expires() time.Time { return earliest(x.chain) }
 // Version is the index's own version, which every change raises.
 func (x *Index) Version() int64 { return x.chain.md.Timestamp.Signed.Version }
 
+// Names is every package's, in order.
+func (x *Index) Names() []string {
+	var names []string
+	for _, target := range wanted(x.chain.files()) {
+		if name, ok := packageName(target); ok {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
 // Info is all about one package, or *UnknownPackage.
 func (x *Index) Info(name string) (*Package, error) {
 	target := packagePath(name)

@@ -33,6 +33,7 @@ type Options struct {
 type Client struct {
 	host, prefix string
 	plain        bool
+	layout       string // path of an OCI layout, "" for a registry
 	auth         *auth.Client
 	// settle is how long to wait before looking whether a change of ours is still
 	// there, where a registry cannot compare and swap.
@@ -49,6 +50,9 @@ func (e *RefError) Error() string { return fmt.Sprintf("registry %q: %s", e.Ref,
 // Open prepares a client. It does not connect.
 func Open(ref string, o Options) (*Client, error) {
 	c := &Client{settle: 300 * time.Millisecond}
+	if path, ok := strings.CutPrefix(ref, LayoutScheme); ok {
+		return openLayoutClient(ref, path)
+	}
 	rest := ref
 	if scheme, after, ok := strings.Cut(ref, "://"); ok {
 		switch scheme {
@@ -87,6 +91,24 @@ func Open(ref string, o Options) (*Client, error) {
 	return c, nil
 }
 
+// LayoutScheme begins a reference to an OCI layout, a folder or a tar file.
+const LayoutScheme = "oci:"
+
+// openLayoutClient is Open for a layout. Nobody else is waited for there.
+func openLayoutClient(ref, path string) (*Client, error) {
+	if path == "" {
+		return nil, &RefError{ref, "want oci: and the path of a folder or a tar file"}
+	}
+	l, err := openLayout(path)
+	if err != nil {
+		return nil, &RefError{ref, err.Error()}
+	}
+	return &Client{
+		host: layoutHost, plain: true, layout: path, settle: time.Nanosecond,
+		auth: &auth.Client{Client: &http.Client{Transport: l}, Cache: auth.NewCache()},
+	}, nil
+}
+
 func loopback(host string) bool {
 	if h, _, err := net.SplitHostPort(host); err == nil {
 		host = h
@@ -97,6 +119,9 @@ func loopback(host string) bool {
 
 // String is the reference that Open was given, with its scheme.
 func (c *Client) String() string {
+	if c.layout != "" {
+		return LayoutScheme + c.layout
+	}
 	scheme := "https://"
 	if c.plain {
 		scheme = "http://"

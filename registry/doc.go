@@ -57,6 +57,19 @@
 //
 // See [IndexStore].
 //
+// # Layouts
+//
+// A registry may also be oci:PATH, an OCI image layout
+// (https://github.com/opencontainers/image-spec/blob/v1.1.1/image-layout.md): a
+// folder, or a tar file of one (not compressed, only read). It holds what a registry
+// would, and everything read from it passes through the same checks. An entry of
+// its index.json has the annotations dev.iupkg.repository, the repository below the
+// prefix, and if it is tagged dev.iupkg.tag and, for other tools,
+// org.opencontainers.image.ref.name NAME_VERSION, as in "bmc_1.2.0". Referrers are
+// listed without tags. Entries without dev.iupkg.repository are not looked at. One
+// process may write to a folder at a time. index.json has at most 64 MiB, a tar file
+// at most a million entries, of which all but the layout's own files are not looked at.
+//
 // # Hostile registries
 //
 // Nothing a registry says is believed. Sizes are checked in descriptors before a

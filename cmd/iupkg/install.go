@@ -13,6 +13,7 @@ import (
 
 	"github.com/iupkg/iupkg/install"
 	"github.com/iupkg/iupkg/manifest"
+	"github.com/iupkg/iupkg/registry"
 	"github.com/iupkg/iupkg/resolve"
 )
 
@@ -39,6 +40,9 @@ func (a *app) installCommand() *cobra.Command {
 			case cmd.Flags().Changed("lock"):
 				return usagef("--lock goes with --frozen")
 			}
+			if o.bundle != "" {
+				a.registry, a.offline = registry.LayoutScheme+o.bundle, false
+			}
 			return a.install(cmd.Context(), args, o)
 		},
 	}
@@ -46,11 +50,13 @@ func (a *app) installCommand() *cobra.Command {
 	cmd.Flags().BoolVarP(&o.dry, "dry-run", "n", false, "show the plan and stop")
 	cmd.Flags().BoolVar(&o.download, "download-only", false, "fetch into the store and verify, load nothing")
 	cmd.Flags().BoolVar(&o.frozen, "frozen", false, "install exactly what the lock file has; refuse if anything is not as it was locked")
+	cmd.Flags().StringVar(&o.bundle, "bundle", "", "install from a `file` made by iupkg bundle; the network is not used")
 	cmd.Flags().StringVar(&o.lock, "lock", defaultLock, "lock `file` for --frozen")
 	return cmd
 }
 
 type installOptions struct {
+	bundle        string
 	set           []string
 	dry, download bool
 	frozen        bool

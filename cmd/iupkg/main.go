@@ -19,6 +19,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/iupkg/iupkg/install"
+	"github.com/iupkg/iupkg/registry"
 )
 
 func main() {
@@ -104,7 +105,7 @@ func (a *app) command() *cobra.Command {
 	f := root.PersistentFlags()
 	f.StringVar(&a.rootDir, "root", install.DefaultRoot, "`directory` with the state of iupkg")
 	f.StringVar(&a.configPath, "config", defaultConfig, "configuration `file`")
-	f.StringVar(&a.registry, "registry", "", "registry `ref`, host[:port]/prefix or http://host[:port]/prefix")
+	f.StringVar(&a.registry, "registry", "", "registry `ref`, host[:port]/prefix, http://host[:port]/prefix, or oci:PATH of an OCI layout")
 	f.StringVar(&a.kernel, "kernel", "live", "kernel profile `file` made by iupkg kernel --save, or live")
 	f.BoolVar(&a.ui.json, "json", false, "print one JSON document on standard output")
 	f.BoolVarP(&a.ui.quiet, "quiet", "q", false, "print only errors and what was asked for")
@@ -138,6 +139,9 @@ func (a *app) configure(cmd *cobra.Command) error {
 	}
 	if a.registry == "" {
 		a.registry = a.cfg.Registry
+	}
+	if strings.HasPrefix(a.registry, registry.LayoutScheme) {
+		a.offline = false // a file is no network
 	}
 	return nil
 }

@@ -19,6 +19,11 @@ func (a *app) client() (*registry.Client, error) {
 	if err != nil {
 		return nil, err
 	}
+	return a.open(ref)
+}
+
+// open prepares to talk to any registry.
+func (a *app) open(ref string) (*registry.Client, error) {
 	return registry.Open(ref, registry.Options{UserAgent: "iupkg/" + iupkgVersion()})
 }
 

@@ -37,13 +37,17 @@ var repoLib = func() string {
 }()
 
 // scriptConditions are conditions beside those of testscript: [libdir] says that
-// make build has been run.
+// make build has been run, [unshare] that a process can be put into a network
+// namespace of its own, which has no interface that is up.
 func scriptConditions(cond string) (bool, error) {
-	if cond != "libdir" {
-		return false, fmt.Errorf("unknown condition %q", cond)
+	switch cond {
+	case "libdir":
+		_, err := os.Stat(filepath.Join(repoLib, "crate", "iu"))
+		return err == nil, nil
+	case "unshare":
+		return exec.Command("unshare", "-n", "true").Run() == nil, nil
 	}
-	_, err := os.Stat(filepath.Join(repoLib, "crate", "iu"))
-	return err == nil, nil
+	return false, fmt.Errorf("unknown condition %q", cond)
 }
 
 // scriptCommands are what scripts have beside those of testscript:

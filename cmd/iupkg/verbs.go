@@ -31,6 +31,8 @@ func (a *app) verbs() []*cobra.Command {
 		a.newCommand(),
 		a.buildCommand(),
 		a.publishCommand(),
+		a.mirrorCommand(),
+		a.bundleCommand(),
 		a.registryCommand(),
 		a.vmCommand(),
 		a.completionCommand(),
