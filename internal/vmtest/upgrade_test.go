@@ -103,6 +103,7 @@ func (b *bed) seen() (counted, received int) {
 
 // An upgrade and the way back under traffic: no connection fails, no packet
 // passes uncounted, what was counted stays; an upgrade that fails changes nothing.
+// Then by a lock file.
 func TestUpgrade(t *testing.T) {
 	for _, kernel := range []string{"6.12", "6.1"} {
 		t.Run(kernel, func(t *testing.T) {
@@ -149,7 +150,14 @@ func TestUpgrade(t *testing.T) {
 			b.refused(2, []string{"eth9"}, "upgrade")
 			b.run(0, []string{"0.1.1"}, "status")
 			b.run(0, nil, "verify")
+
+			// Locked as it is, it is installed so again although there is a newer one.
+			b.run(0, []string{"locked 1 package"}, "lock", "--lock", "/run/iupkg.lock")
 			b.run(0, nil, "remove", "xdp-count")
+			b.run(0, []string{"loaded xdp-count 0.1.1"}, "install", "--frozen", "--lock", "/run/iupkg.lock")
+			b.run(0, nil, "remove", "xdp-count")
+			b.shell(`sed 's/"release": "[^"]*"/"release": "6.0.1"/' /run/iupkg.lock >/run/other.lock`)
+			b.refused(3, []string{"was locked as 6.0.1"}, "install", "--frozen", "--lock", "/run/other.lock")
 			b.checkLog()
 		})
 	}
