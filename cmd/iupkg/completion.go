@@ -57,6 +57,7 @@ func (a *app) addCompletions(root *cobra.Command) {
 		"install":      a.completing(many, a.indexSpecs),
 		"resolve":      a.completing(many, a.indexSpecs),
 		"lock":         a.completing(many, a.indexSpecs),
+		"bundle":       a.completing(many, a.indexSpecs),
 		"info":         a.completing(one, a.indexSpecs),
 		"upgrade":      a.completing(many, a.upgradeSpecs),
 		"remove":       a.completing(many, a.installedNames),
