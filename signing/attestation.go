@@ -58,7 +58,7 @@ func ParseAttestation(payload []byte) (*Attestation, error) {
 	if err := strictJSON(payload, &st); err != nil {
 		return nil, fmt.Errorf("malformed statement: %w", err)
 	}
-	if st.Type != StatementType {
+	if st.Type != StatementType && st.Type != statementTypeOld {
 		return nil, fmt.Errorf("statement type is %.100q, not %q", st.Type, StatementType)
 	}
 	return &Attestation{Subjects: st.Subject, PredicateType: st.PredicateType, Predicate: st.Predicate}, nil

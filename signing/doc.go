@@ -39,6 +39,8 @@
 //	hooks      hook types the programs attach to
 //	toolchain  what built the object, as in the manifest
 //
+// Statements of version 0.1, which cosign attest writes, are read too.
+//
 // [Keys.SignAttestation] makes the same bundle around any in-toto statement with the
 // OCI manifest among its subjects. A policy reads two more predicate types: SLSA
 // provenance (https://slsa.dev/provenance/v1), which an identity may require, and SPDX

@@ -17,6 +17,9 @@ const (
 	PayloadType     = "application/vnd.in-toto+json"
 	StatementType   = "https://in-toto.io/Statement/v1"
 	PredicateType   = "https://iupkg.dev/extension/v1"
+
+	// statementTypeOld differs in nothing that matters here; cosign still writes it.
+	statementTypeOld = "https://in-toto.io/Statement/v0.1"
 )
 
 // Predicate is what a publisher says of the subject: its signature holds for this

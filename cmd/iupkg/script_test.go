@@ -24,6 +24,10 @@ func setupScript(env *testscript.Env) error {
 	env.Setenv("IUPKG_LIBDIR", filepath.Join(env.WorkDir, "lib"))
 	env.Setenv("REPO_LIB", repoLib)
 	env.Setenv("ROOT", filepath.Join(env.WorkDir, "root"))
+	// Others' tools, for [exec:cosign] and the like.
+	if cache, err := os.UserCacheDir(); err == nil {
+		env.Setenv("PATH", env.Getenv("PATH")+string(filepath.ListSeparator)+filepath.Join(cache, "iupkg", "tools"))
+	}
 	return os.MkdirAll(filepath.Join(env.WorkDir, "home"), 0o755)
 }
 
