@@ -322,7 +322,7 @@ func TestRootRenewal(t *testing.T) {
 	if _, err := syncAt(ctx, s, dir, k.IndexRoot, now); !refusedFor(err, Expired) {
 		t.Errorf("an index of 300 days: %v", err)
 	}
-	if err := p.Refresh(ctx); err != nil {
+	if _, err := p.Refresh(ctx); err != nil {
 		t.Fatal(err)
 	}
 	if s.current()["2.root.json"] == nil {

@@ -140,9 +140,9 @@ func (p *Publisher) Yank(ctx context.Context, name, version, why string) error {
 	})
 }
 
-// Refresh signs the index anew, so that it does not expire.
-func (p *Publisher) Refresh(ctx context.Context) error {
-	return p.change(ctx, func(d *draft) error {
+// Refresh signs the index anew, so that it does not expire, and says until when.
+func (p *Publisher) Refresh(ctx context.Context) (time.Time, error) {
+	return p.ends(p.ShortLife, shortLife), p.change(ctx, func(d *draft) error {
 		if d.state == "" {
 			return &RemoteError{Op: "find the index", Err: fs.ErrNotExist}
 		}

@@ -31,6 +31,7 @@ func (a *app) verbs() []*cobra.Command {
 		a.newCommand(),
 		a.buildCommand(),
 		a.publishCommand(),
+		a.indexCommand(),
 		a.mirrorCommand(),
 		a.bundleCommand(),
 		a.registryCommand(),

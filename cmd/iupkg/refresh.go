@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/iupkg/iupkg/index"
+)
+
+func (a *app) indexCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "index",
+		Short:   "Look after the index of a registry",
+		GroupID: groupPublisher,
+	}
+	var key string
+	refresh := &cobra.Command{
+		Use:   "refresh",
+		Short: "Sign the index anew, so that it does not expire",
+		Long: "Signs the index anew without changing what it says. An index ends 30 days after it was\n" +
+			"last signed, so that nobody can hide for longer that there is a newer one: run this more\n" +
+			"often than that where nothing is published, as from a timer.",
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.indexRefresh(cmd.Context(), key) },
+	}
+	refresh.Flags().StringVar(&key, "key", "", "`publisher` whose keys sign, if there are several")
+	cmd.AddCommand(refresh)
+	return cmd
+}
+
+func (a *app) indexRefresh(ctx context.Context, key string) error {
+	keys, _, err := loadKeys(key)
+	if err != nil {
+		return err
+	}
+	client, err := a.client()
+	if err != nil {
+		return err
+	}
+	a.ui.working("signing the index of %s", client)
+	end, err := (&index.Publisher{Remote: client.Index(), Keys: keys}).Refresh(ctx)
+	a.ui.clearProgress()
+	if err != nil {
+		return err
+	}
+	a.ui.step("signed the index anew, good until %s", end.Format(time.DateOnly))
+	if a.ui.json {
+		return a.ui.document(map[string]any{"expires": end})
+	}
+	return nil
+}
