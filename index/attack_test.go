@@ -47,7 +47,7 @@ func TestAttacks(t *testing.T) {
 	}
 	var bmc string
 	for name := range v3 {
-		if strings.HasSuffix(name, ".bmc.json") && v2[name] == nil {
+		if strings.HasSuffix(name, "."+binOf("bmc")+".json") && v2[name] == nil {
 			bmc = name
 		}
 	}
@@ -231,19 +231,22 @@ func FuzzRoles(f *testing.F) {
 	})
 }
 
-func FuzzTargets(f *testing.F) {
-	f.Add([]byte(`{"schema":1,"name":"bmc","versions":[{"version":"1.0.0","digest":"sha256:0000000000000000000000000000000000000000000000000000000000000000","requires":{"hooks":["xdp"],"abi":1}}]}`))
-	f.Add([]byte(`{"schema":1,"packages":[{"name":"bmc","version":"1.0.0"}]}`))
+func FuzzTree(f *testing.F) {
+	id := binOf("bmc")
+	f.Add([]byte(`{"schema":1,"packages":[{"schema":1,"name":"bmc","versions":[{"version":"1.0.0","digest":"sha256:0000000000000000000000000000000000000000000000000000000000000000","requires":{"hooks":["xdp"],"abi":1}}]}]}`))
+	f.Add([]byte(`{"schema":1,"bins":{"` + id + `":{"sha256":"0000000000000000000000000000000000000000000000000000000000000000","length":1,"packages":1}}}`))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if p, err := parsePackage(b, "bmc"); err == nil {
-			s := &searchFile{Schema: schema}
-			s.put(p)
-			if _, err := p.add(entry("bmc", "99.0.0")); err != nil && !is[*VersionExists](err) && len(p.Versions) < MaxVersions {
-				t.Error(err)
+		if x, err := parseBin(b, id); err == nil {
+			file := append([]byte("#"+id+" x\n"), x.searchLines()...)
+			if got := search(file, nil); len(got) != len(x.Packages) {
+				t.Errorf("of %d packages a search finds %d", len(x.Packages), len(got))
+			}
+			if got := searchSections(file); string(got[id+" x"]) != string(x.searchLines()) {
+				t.Errorf("sections are %q", got)
 			}
 		}
-		if s, err := parseSearch(b); err == nil {
-			s.search([]string{"b", "a"})
+		if n, err := parseNode(b, nodeOf(id)); err == nil {
+			n.ids()
 		}
 	})
 }

@@ -69,7 +69,7 @@ func Copy(ctx context.Context, src, dst Remote, root []byte) (*CopyResult, error
 	files[timestampFile] = c.timestamp
 	files[versioned(c.md.Snapshot.Signed.Version, metadata.SNAPSHOT)] = c.snapshot
 	files[versioned(c.md.Targets[metadata.TARGETS].Signed.Version, metadata.TARGETS)] = c.targets
-	if res.Packages, err = copyTargets(ctx, src, state, c, old, files); err != nil {
+	if res.Packages, err = copyTargets(ctx, src, state, c, old, remoteRead(ctx, dst, head), files); err != nil {
 		return nil, err
 	}
 	if old != nil && old.md.Timestamp.Signed.Version == res.Version {
@@ -82,25 +82,47 @@ func Copy(ctx context.Context, src, dst Remote, root []byte) (*CopyResult, error
 	return res, nil
 }
 
-// copyTargets adds the target files that old lacks and counts the packages.
-func copyTargets(ctx context.Context, src Remote, state string, c, old *chain, files map[string][]byte) (packages int, err error) {
-	for _, target := range wanted(c.files()) {
-		if target != searchPath {
-			packages++
-		}
-		f := c.files()[target]
-		if old != nil && old.files()[target] != nil && string(old.files()[target].Hashes["sha256"]) == string(f.Hashes["sha256"]) {
-			continue
-		}
-		b, err := getTarget(ctx, src, state, target, f)
-		if err != nil {
-			return 0, err
-		}
+// copyTargets adds the target files that old lacks, which it knows by their nodes,
+// and counts the packages.
+func copyTargets(ctx context.Context, src Remote, state string, c, old *chain, oldRead read, files map[string][]byte) (packages int, err error) {
+	get := remoteRead(ctx, src, state)
+	add := func(target string, f *metadata.TargetFiles, b []byte) error {
 		file, err := targetFile(target, f)
+		files[file] = b
+		return err
+	}
+	for _, id := range c.nodes() {
+		n, err := c.node(id, func(target string, f *metadata.TargetFiles) ([]byte, error) {
+			b, err := get(target, f)
+			if err != nil {
+				return nil, err
+			}
+			return b, add(target, f, b)
+		})
 		if err != nil {
 			return 0, err
 		}
-		files[file] = b
+		there, err := old.node(id, oldRead)
+		if err != nil {
+			return 0, err
+		}
+		for _, id := range n.ids() {
+			r := n.Bins[id]
+			packages += r.Packages
+			if o := there.Bins[id]; o != nil && o.SHA256 == r.SHA256 {
+				continue
+			}
+			b, err := get(treePath(id), r.file())
+			if err != nil {
+				return 0, err
+			}
+			if _, err := parseBin(b, id); err != nil {
+				return 0, refuse(treePath(id), err)
+			}
+			if err := add(treePath(id), r.file(), b); err != nil {
+				return 0, err
+			}
+		}
 	}
 	return packages, nil
 }

@@ -24,9 +24,21 @@
 // # Target files
 //
 // All are JSON, at "targets/" and the target's path with the hash put before the
-// last element, as in targets/packages/<64 hex digits>.bmc.json.
+// last element. Packages are spread by the SHA-256 of their names over 4096 bins, of
+// which 64 nodes keep the hashes, so that the change of one package in a hundred
+// thousand moves some 25 KiB: the roles, one node and one bin. Nodes and bins of no
+// packages are not there. The roles sign the nodes, so what a node names is as good
+// as signed.
 //
-// packages/NAME.json, at most [MaxPackage] bytes:
+// bins/NN.json, a node, at most 1 MiB; NN is the first six bits of the hash in two hex
+// digits, 00 to 3f:
+//
+//	schema       1
+//	bins         the bin's identifier, the first twelve bits in three hex digits, to
+//	             its sha256, its length in bytes, and how many packages it has
+//
+// bins/NNN.json, a bin, at most 32 MiB: schema and packages in the order of names,
+// each at most [MaxPackage] bytes:
 //
 //	schema       1
 //	name         NAME
@@ -39,10 +51,6 @@
 //	    dependencies  name to constraint
 //	    conflicts     name to constraint
 //
-// search.json, at most [MaxSearch] bytes: schema and packages in the order of
-// names, each name, version (the newest that is neither yanked nor a prerelease, if
-// there is one), description and hooks.
-//
 // Fields that a reader does not know it skips; what must not be skipped gets
 // another schema. Targets at other paths are skipped likewise.
 //
@@ -50,5 +58,7 @@
 //
 // [Sync] keeps in a folder blobs/<sha256>, files named by their hash, and
 // current.json, which names the roles' files and is replaced last, in one step: a
-// crash leaves the old copy or the new one. [Open] verifies the copy again.
+// crash leaves the old copy or the new one. One blob
+// more is made here, from the bins, for [Index.Search] to look through; it is guarded
+// by a checksum against damage. [Open] verifies the copy again.
 package index

@@ -5,8 +5,11 @@ package index
 import (
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
+
+	"github.com/theupdateframework/go-tuf/v2/metadata"
 )
 
 // Index is a copy of the index on this machine, as it was when it was opened. It
@@ -15,8 +18,8 @@ type Index struct {
 	l     local
 	chain *chain
 	cur   *current
-	// search reads search.json once.
-	search func() (*searchFile, error)
+	// search reads the search file once.
+	search func() ([]byte, error)
 }
 
 // Open reads the copy that Sync made in dir, and verifies it by the root that is
@@ -33,17 +36,7 @@ func Open(dir string) (*Index, error) {
 		return nil, err
 	}
 	x := &Index{l: l, chain: c, cur: cur}
-	x.search = sync.OnceValues(func() (*searchFile, error) {
-		b, err := x.target(searchPath)
-		if err != nil {
-			return nil, err
-		}
-		s, err := parseSearch(b)
-		if err != nil {
-			return nil, refuse(searchPath, err)
-		}
-		return s, nil
-	})
+	x.search = sync.OnceValues(func() ([]byte, error) { return l.searchFile(cur) })
 	return x, nil
 }
 
@@ -58,32 +51,29 @@ func (x *Index) Expires() time.Time { return earliest(x.chain) }
 func (x *Index) Version() int64 { return x.chain.md.Timestamp.Signed.Version }
 
 // Names is every package's, in order.
-func (x *Index) Names() []string {
+func (x *Index) Names() ([]string, error) {
 	var names []string
-	for _, target := range wanted(x.chain.files()) {
-		if name, ok := packageName(target); ok {
-			names = append(names, name)
+	for _, id := range x.chain.nodes() {
+		n, err := x.chain.node(id, x.target)
+		if err != nil {
+			return nil, err
+		}
+		for _, id := range n.ids() {
+			b, err := n.bin(id, x.target)
+			if err != nil {
+				return nil, err
+			}
+			for _, p := range b.Packages {
+				names = append(names, p.Name)
+			}
 		}
 	}
-	return names
+	slices.Sort(names)
+	return names, nil
 }
 
 // Info is all about one package, or *UnknownPackage.
-func (x *Index) Info(name string) (*Package, error) {
-	target := packagePath(name)
-	if x.chain.files()[target] == nil {
-		return nil, &UnknownPackage{Name: name}
-	}
-	b, err := x.target(target)
-	if err != nil {
-		return nil, err
-	}
-	p, err := parsePackage(b, name)
-	if err != nil {
-		return nil, refuse(target, err)
-	}
-	return p, nil
-}
+func (x *Index) Info(name string) (*Package, error) { return x.chain.load(name, x.target) }
 
 // Versions is the versions of a package, ascending, yanked ones too, or
 // *UnknownPackage.
@@ -98,20 +88,20 @@ func (x *Index) Versions(name string) ([]Version, error) {
 // Search finds the packages in whose name, description or hooks every word
 // occurs, the best first; no words find all.
 func (x *Index) Search(words ...string) ([]Hit, error) {
-	if x.chain.files()[searchPath] == nil {
-		return nil, nil
-	}
-	s, err := x.search()
+	file, err := x.search()
 	if err != nil {
 		return nil, err
 	}
-	return s.search(words), nil
+	return search(file, words), nil
 }
 
 // target reads a target file of the copy.
-func (x *Index) target(target string) ([]byte, error) {
-	f := x.chain.files()[target]
-	b, err := x.l.blob(hex.EncodeToString(f.Hashes["sha256"]))
+func (x *Index) target(target string, f *metadata.TargetFiles) ([]byte, error) {
+	return x.l.target(target, f)
+}
+
+func (l local) target(target string, f *metadata.TargetFiles) ([]byte, error) {
+	b, err := l.blob(hex.EncodeToString(f.Hashes["sha256"]))
 	if err != nil {
 		return nil, fmt.Errorf("index file %s: %w", target, err)
 	}

@@ -156,7 +156,7 @@ func TestPublishSyncOpen(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if res.Version != 3 || res.Packages != 2 || res.Changed != 3 {
+	if res.Version != 3 || res.Packages != 2 || res.Changed != 4 {
 		t.Errorf("result is %+v", res)
 	}
 	if got := versions(t, dir, "bmc"); got != "1.2.0 1.2.1 1.10.0 2.0.0-rc.1" {
@@ -213,7 +213,7 @@ func TestSyncFetchesChangesOnly(t *testing.T) {
 	if res, err := Sync(ctx, s, dir, a.IndexRoot); err != nil || res.Changed != 2 {
 		t.Errorf("%+v, %v", res, err)
 	}
-	if len(s.gets) != 6 { // root, timestamp, snapshot, targets, p7, search
+	if len(s.gets) != 6 { // root, timestamp, snapshot, targets, node, bin
 		t.Errorf("with one package changed, %v were asked for", s.gets)
 	}
 }
@@ -357,7 +357,7 @@ func TestDamagedCopy(t *testing.T) {
 		t.Fatal(err)
 	}
 	blobs, err := filepath.Glob(filepath.Join(dir, "blobs", "*"))
-	if err != nil || len(blobs) != 6 {
+	if err != nil || len(blobs) != 7 {
 		t.Fatalf("%v, %v", blobs, err)
 	}
 	for _, path := range blobs {

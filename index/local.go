@@ -9,10 +9,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"time"
 )
@@ -35,6 +35,8 @@ type current struct {
 	Timestamp string    `json:"timestamp"`
 	Snapshot  string    `json:"snapshot"`
 	Targets   string    `json:"targets"`
+	Search    string    `json:"search"`    // made here, see search.go
+	SearchCRC uint32    `json:"searchCRC"` // Castagnoli's; hashing it would take longer than searching
 }
 
 // local is a folder with a copy of the index.
@@ -105,6 +107,21 @@ func (l local) blob(hash string) ([]byte, error) {
 		return nil, refuse(path, errors.New("the local copy is damaged; removing its folder and synchronising again mends it"))
 	}
 	return b, nil
+}
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// searchFile reads the search file that c names.
+func (l local) searchFile(c *current) ([]byte, error) {
+	path, err := l.path(c.Search)
+	if err != nil {
+		return nil, err
+	}
+	b, err := os.ReadFile(path)
+	if err == nil && crc32.Checksum(b, castagnoli) != c.SearchCRC {
+		err = refuse(path, errors.New("the local copy is damaged; removing its folder and synchronising again mends it"))
+	}
+	return b, err
 }
 
 func (l local) has(hash string, size int64) bool {
@@ -209,13 +226,4 @@ func syncDir(dir string) error {
 	}
 	defer d.Close()
 	return d.Sync()
-}
-
-// packageName is the package that a target is about.
-func packageName(target string) (string, bool) {
-	name, ok := strings.CutPrefix(target, "packages/")
-	if !ok {
-		return "", false
-	}
-	return strings.CutSuffix(name, ".json")
 }

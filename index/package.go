@@ -5,11 +5,9 @@ package index
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"sort"
-	"strings"
 
 	"github.com/iupkg/iupkg/manifest"
 )
@@ -17,7 +15,6 @@ import (
 // Limits of target files, in bytes and in number.
 const (
 	MaxPackage  = 1 << 20
-	MaxSearch   = 32 << 20
 	MaxVersions = 4096
 )
 
@@ -59,20 +56,6 @@ func EntryOf(m *manifest.Manifest, digest string) Entry {
 			Requires: m.Requires, Dependencies: m.Dependencies, Conflicts: m.Conflicts,
 		},
 	}
-}
-
-func parsePackage(b []byte, name string) (*Package, error) {
-	if len(b) > MaxPackage {
-		return nil, fmt.Errorf("%d bytes, more than %d", len(b), MaxPackage)
-	}
-	var p Package
-	if err := json.Unmarshal(b, &p); err != nil {
-		return nil, err
-	}
-	if p.Name != name {
-		return nil, fmt.Errorf("it is about %.80q", p.Name)
-	}
-	return &p, p.validate()
 }
 
 func (p *Package) validate() error {
@@ -126,99 +109,6 @@ func (p *Package) add(e Entry) (bool, error) {
 		p.Description, p.License, p.Repository = e.Description, e.License, e.Repository
 	}
 	return true, p.validate()
-}
-
-// Hit is a package as search.json has it.
-type Hit struct {
-	Name        string          `json:"name"`
-	Version     string          `json:"version"`
-	Description string          `json:"description,omitempty"`
-	Hooks       []manifest.Hook `json:"hooks,omitempty"`
-}
-
-type searchFile struct {
-	Schema   int   `json:"schema"`
-	Packages []Hit `json:"packages"`
-}
-
-func parseSearch(b []byte) (*searchFile, error) {
-	if len(b) > MaxSearch {
-		return nil, fmt.Errorf("%d bytes, more than %d", len(b), MaxSearch)
-	}
-	var s searchFile
-	if err := json.Unmarshal(b, &s); err != nil {
-		return nil, err
-	}
-	if s.Schema != schema {
-		return nil, fmt.Errorf("schema is %d, this program reads %d", s.Schema, schema)
-	}
-	for i, h := range s.Packages {
-		if err := manifest.CheckName(h.Name); err != nil {
-			return nil, err
-		}
-		if _, err := manifest.ParseVersion(h.Version); err != nil {
-			return nil, err
-		}
-		if i > 0 && s.Packages[i-1].Name >= h.Name {
-			return nil, errors.New("the names are not in order")
-		}
-	}
-	return &s, nil
-}
-
-// put makes the search file speak of p as it is now.
-func (s *searchFile) put(p *Package) {
-	best := p.Versions[len(p.Versions)-1]
-	for _, v := range slices.Backward(p.Versions) {
-		if sv, err := manifest.ParseVersion(v.Version); err == nil && !sv.Prerelease() && v.Yanked == "" {
-			best = v
-			break
-		}
-	}
-	h := Hit{Name: p.Name, Version: best.Version, Description: p.Description, Hooks: best.Requires.Hooks}
-	i, found := slices.BinarySearchFunc(s.Packages, p.Name, func(h Hit, name string) int { return strings.Compare(h.Name, name) })
-	if found {
-		s.Packages[i] = h
-	} else {
-		s.Packages = slices.Insert(s.Packages, i, h)
-	}
-}
-
-// search finds the packages in which every word occurs, those with it in the name
-// first.
-func (s *searchFile) search(words []string) []Hit {
-	type ranked struct {
-		Hit
-		rank int
-	}
-	var found []ranked
-next:
-	for _, h := range s.Packages {
-		rank := 0
-		for _, w := range words {
-			w = strings.ToLower(w)
-			switch {
-			case h.Name == w:
-			case strings.HasPrefix(h.Name, w):
-				rank += 1
-			case strings.Contains(h.Name, w):
-				rank += 2
-			case slices.Contains(h.Hooks, manifest.Hook(w)):
-				rank += 3
-			case strings.Contains(strings.ToLower(h.Description), w):
-				rank += 4
-			default:
-				continue next
-			}
-		}
-		found = append(found, ranked{h, rank})
-	}
-	slices.SortStableFunc(found, func(a, b ranked) int { return a.rank - b.rank })
-	hits := make([]Hit, len(found))
-	for i, f := range found {
-		hits[i] = f.Hit
-	}
-	return hits
 }
 
 // encode is JSON as the files of the index are written.

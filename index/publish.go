@@ -168,43 +168,10 @@ func (d *draft) load(ctx context.Context, name string) (*Package, error) {
 	if p := d.changed[name]; p != nil {
 		return p, nil
 	}
-	target := packagePath(name)
-	var f *metadata.TargetFiles
-	if d.chain != nil {
-		f = d.chain.files()[target]
-	}
-	if f == nil {
-		return nil, &UnknownPackage{Name: name}
-	}
-	b, err := getTarget(ctx, d.remote, d.state, target, f)
-	if err != nil {
-		return nil, err
-	}
-	p, err := parsePackage(b, name)
-	if err != nil {
-		return nil, refuse(target, err)
-	}
-	return p, nil
+	return d.chain.load(name, d.read(ctx))
 }
 
-func (d *draft) search(ctx context.Context) (*searchFile, error) {
-	var f *metadata.TargetFiles
-	if d.chain != nil {
-		f = d.chain.files()[searchPath]
-	}
-	if f == nil {
-		return &searchFile{Schema: schema}, nil
-	}
-	b, err := getTarget(ctx, d.remote, d.state, searchPath, f)
-	if err != nil {
-		return nil, err
-	}
-	s, err := parseSearch(b)
-	if err != nil {
-		return nil, refuse(searchPath, err)
-	}
-	return s, nil
-}
+func (d *draft) read(ctx context.Context) read { return remoteRead(ctx, d.remote, d.state) }
 
 // change makes a new state, again and again while others do so too.
 func (p *Publisher) change(ctx context.Context, edit func(*draft) error) error {
@@ -310,18 +277,28 @@ func (p *Publisher) write(ctx context.Context, d *draft) (map[string][]byte, err
 		files[file] = b
 		return err
 	}
-	if len(d.changed) > 0 {
-		search, err := d.search(ctx)
+	nodes, bins, err := d.tree(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for id, x := range bins {
+		b, err := encode(x)
 		if err != nil {
 			return nil, err
 		}
-		for name, pkg := range d.changed {
-			search.put(pkg)
-			if err := put(packagePath(name), pkg); err != nil {
-				return nil, err
-			}
+		if len(b) > maxBin {
+			return nil, fmt.Errorf("%s would have %d bytes, more than %d", treePath(id), len(b), maxBin)
 		}
-		if err := put(searchPath, search); err != nil {
+		r := &binRef{SHA256: hashOf(b), Length: int64(len(b)), Packages: len(x.Packages)}
+		nodes[nodeOf(id)].Bins[id] = r
+		file, err := targetFile(treePath(id), r.file())
+		if err != nil {
+			return nil, err
+		}
+		files[file] = b
+	}
+	for id, n := range nodes {
+		if err := put(treePath(id), n); err != nil {
 			return nil, err
 		}
 	}
@@ -352,4 +329,31 @@ func metaFile(version int64, b []byte) (*metadata.MetaFiles, error) {
 	return &metadata.MetaFiles{Version: version, Length: f.Length, Hashes: f.Hashes}, nil
 }
 
-func packagePath(name string) string { return "packages/" + name + ".json" }
+// tree is the nodes and bins that change, the bins as they will be.
+func (d *draft) tree(ctx context.Context) (map[string]*node, map[string]*bin, error) {
+	nodes, bins := map[string]*node{}, map[string]*bin{}
+	for name, p := range d.changed {
+		b, err := encode(p)
+		if err != nil {
+			return nil, nil, err
+		}
+		if len(b) > MaxPackage {
+			return nil, nil, fmt.Errorf("package %s would have %d bytes, more than %d", name, len(b), MaxPackage)
+		}
+		id := binOf(name)
+		n := nodes[nodeOf(id)]
+		if n == nil {
+			if n, err = d.chain.node(nodeOf(id), d.read(ctx)); err != nil {
+				return nil, nil, err
+			}
+			nodes[nodeOf(id)] = n
+		}
+		if bins[id] == nil {
+			if bins[id], err = n.bin(id, d.read(ctx)); err != nil {
+				return nil, nil, err
+			}
+		}
+		bins[id].put(p)
+	}
+	return nodes, bins, nil
+}

@@ -38,10 +38,7 @@ const (
 	maxNewRoots  = 256
 )
 
-const (
-	timestampFile = "timestamp.json"
-	searchPath    = "search.json"
-)
+const timestampFile = "timestamp.json"
 
 func versioned(v int64, role string) string { return fmt.Sprintf("%d.%s.json", v, role) }
 
@@ -213,9 +210,16 @@ func getTarget(ctx context.Context, remote Remote, state, target string, f *meta
 	return b, nil
 }
 
-func maxTarget(target string) int64 {
-	if target == searchPath {
-		return MaxSearch
+// remoteRead reads targets of a state.
+func remoteRead(ctx context.Context, remote Remote, state string) read {
+	return func(target string, f *metadata.TargetFiles) ([]byte, error) {
+		return getTarget(ctx, remote, state, target, f)
 	}
-	return MaxPackage
+}
+
+func maxTarget(target string) int64 {
+	if _, ok := nodeID(target); ok {
+		return maxNode
+	}
+	return maxBin
 }

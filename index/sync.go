@@ -3,15 +3,17 @@
 package index
 
 import (
+	"bytes"
 	"context"
 	"encoding/hex"
 	"errors"
+	"hash/crc32"
 	"io/fs"
-	"sort"
+	"sync"
 	"time"
 
-	"github.com/iupkg/iupkg/manifest"
 	"github.com/theupdateframework/go-tuf/v2/metadata"
+	"golang.org/x/sync/errgroup"
 )
 
 // SyncResult says what a synchronisation did.
@@ -64,31 +66,16 @@ func syncAt(ctx context.Context, remote Remote, dir string, root []byte, now tim
 	if err != nil {
 		return nil, err
 	}
+	keep := map[string]bool{}
 	next := &current{Schema: schema, Anchor: anchor, State: state, Synced: now.UTC().Truncate(time.Second)}
 	res := &SyncResult{Version: c.md.Timestamp.Signed.Version, Expires: earliest(c)}
-	keep := map[string]bool{}
-	for _, target := range wanted(c.files()) {
-		f := c.files()[target]
-		hash := hex.EncodeToString(f.Hashes["sha256"])
-		keep[hash] = true
-		if target != searchPath {
-			res.Packages++
-		}
-		if l.has(hash, f.Length) {
-			continue
-		}
-		b, err := getTarget(ctx, remote, state, target, f)
-		if err != nil {
-			return nil, err
-		}
-		if err := checkTarget(target, b); err != nil {
-			return nil, refuse(target, err)
-		}
-		if _, err := l.put(b); err != nil {
-			return nil, err
-		}
-		res.Changed++
+	if err := fetchTree(ctx, remote, state, c, l, keep, res); err != nil {
+		return nil, err
 	}
+	if err := l.makeSearch(c, cur, next); err != nil {
+		return nil, err
+	}
+	keep[next.Search] = true
 	for _, f := range []struct {
 		b  []byte
 		to *string
@@ -104,26 +91,97 @@ func syncAt(ctx context.Context, remote Remote, dir string, root []byte, now tim
 	return res, l.clean(keep)
 }
 
-// wanted is the targets that this program knows what to do with, in order.
-func wanted(files map[string]*metadata.TargetFiles) []string {
-	var out []string
-	for target := range files { // a signed null is as good as nothing
-		name, ok := packageName(target)
-		if files[target] != nil && (target == searchPath || ok && manifest.CheckName(name) == nil) {
-			out = append(out, target)
+// parallel is how many files are fetched at once.
+const parallel = 8
+
+// fetchTree brings the nodes and bins that the copy lacks, verified, and adds the
+// hashes of all to keep.
+func fetchTree(ctx context.Context, remote Remote, state string, c *chain, l local, keep map[string]bool, res *SyncResult) error {
+	var mu sync.Mutex // guards res.Changed
+	get := func(ctx context.Context, target string, f *metadata.TargetFiles, check func([]byte) error) ([]byte, error) {
+		b, err := getTarget(ctx, remote, state, target, f)
+		if err != nil {
+			return nil, err
 		}
+		if err := check(b); err != nil {
+			return nil, refuse(target, err)
+		}
+		if _, err := l.put(b); err != nil {
+			return nil, err
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		res.Changed++
+		return b, nil
 	}
-	sort.Strings(out)
-	return out
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(parallel)
+	err := func() error {
+		for _, id := range c.nodes() {
+			n, err := c.node(id, func(target string, f *metadata.TargetFiles) ([]byte, error) {
+				hash := hex.EncodeToString(f.Hashes["sha256"])
+				keep[hash] = true
+				if l.has(hash, f.Length) {
+					return l.target(target, f)
+				}
+				return get(gctx, target, f, func(b []byte) error { _, err := parseNode(b, id); return err })
+			})
+			if err != nil {
+				return err
+			}
+			for _, id := range n.ids() {
+				r := n.Bins[id]
+				keep[r.SHA256] = true
+				res.Packages += r.Packages
+				if l.has(r.SHA256, r.Length) {
+					continue
+				}
+				g.Go(func() error {
+					_, err := get(gctx, treePath(id), r.file(), func(b []byte) error { _, err := parseBin(b, id); return err })
+					return err
+				})
+			}
+		}
+		return nil
+	}()
+	// What went wrong first counts, not that the rest was given up for it.
+	if e := g.Wait(); e != nil {
+		return e
+	}
+	return err
 }
 
-func checkTarget(target string, b []byte) error {
-	if target == searchPath {
-		_, err := parseSearch(b)
-		return err
+// makeSearch makes the search file of the bins, which are all there, for next; what
+// the last one says of bins that have not changed is taken over.
+func (l local) makeSearch(c *chain, last, next *current) (err error) {
+	var old map[string][]byte
+	if last != nil && last.Search != "" {
+		if b, err := l.searchFile(last); err == nil {
+			old = searchSections(b)
+		}
 	}
-	name, _ := packageName(target)
-	_, err := parsePackage(b, name)
+	var out bytes.Buffer
+	for _, id := range c.nodes() {
+		n, err := c.node(id, l.target)
+		if err != nil {
+			return err
+		}
+		for _, id := range n.ids() {
+			head := id + " " + n.Bins[id].SHA256
+			lines, ok := old[head]
+			if !ok {
+				x, err := n.bin(id, l.target)
+				if err != nil {
+					return err
+				}
+				lines = x.searchLines()
+			}
+			out.WriteString("#" + head + "\n")
+			out.Write(lines)
+		}
+	}
+	next.SearchCRC = crc32.Checksum(out.Bytes(), castagnoli)
+	next.Search, err = l.put(out.Bytes())
 	return err
 }
 

@@ -190,7 +190,11 @@ func choose(x *index.Index, specs []manifest.Spec, every bool) ([]shipped, error
 		return true
 	}
 	if len(specs) == 0 {
-		for _, name := range x.Names() {
+		names, err := x.Names()
+		if err != nil {
+			return nil, err
+		}
+		for _, name := range names {
 			p, err := x.Info(name)
 			if err != nil {
 				return nil, err
