@@ -2,6 +2,7 @@
 #
 # make demo     the whole road once, from source to memcached traffic in a stock kernel
 # make test     everything that CI runs
+# make bench    all measurements, into build/bench.json and docs/evaluation.md
 # make build    bin/iupkg and lib/iupkg, what it needs at run time
 # make lint     formatting, vet, licences, no machine's own names
 # make gen      make generated files again and fail if one has changed
@@ -38,7 +39,7 @@ GO_FILES := go.mod go.sum $(filter-out kernel/module/% kernel/vm/%,$(call find,\
 	$(call find,kernel/vm,-name '*.go' -not -name '*_test.go')
 AGENT_FILES := go.mod $(call find,kernel/vm/agent kernel/vm/wire,-name '*.go')
 
-.PHONY: build demo test lint gen fuzz clean bootstrap plugin runtime sysroot FORCE
+.PHONY: build demo bench test lint gen fuzz clean bootstrap plugin runtime sysroot FORCE
 
 build: bin/iupkg $(LIB)/vm-agent $(LIB)/crate/.made $(LIB)/module/.made plugin runtime sysroot
 
@@ -91,6 +92,9 @@ sysroot: build/mksysroot
 
 demo: build
 	. scripts/env; go run ./internal/demo
+
+bench: build
+	go run ./bench -kernels '$(KERNELS)'
 
 test: build
 	@scripts/test

@@ -24,6 +24,7 @@ const module = "github.com/iupkg/iupkg"
 var arrows = map[string][]string{
 	// Programs: nobody imports them.
 	"cmd":              {"install", "resolve", "index", "registry", "signing", "kernel", "kernel/vm", "manifest", "toolchain"},
+	"bench":            {"signing", "kernel", "kernel/vm", "manifest"},
 	"internal/demo":    {"internal/testbed", "kernel/vm"},
 	"internal/testbed": {"kernel/vm"},
 	"internal/vmtest":  {},

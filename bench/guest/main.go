@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Guest measures in a virtual machine that counts instructions: one nanosecond of
+// its clock is one instruction (QEMU's -icount shift=0). It wants iu.ko, the
+// extensions with signatures and certificate, and the baseline's programs in the folder that
+// it is given, and prints one wire.Report. Never run it on a machine that matters: it
+// loads modules.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"runtime/debug"
+	"strings"
+
+	"github.com/cilium/ebpf"
+	"github.com/iupkg/iupkg/bench/wire"
+	"github.com/iupkg/iupkg/kernel"
+	"github.com/iupkg/iupkg/manifest"
+)
+
+func main() {
+	// As little as can be of what runs beside the measurement.
+	runtime.GOMAXPROCS(1)
+	runtime.LockOSThread()
+	debug.SetGCPercent(-1)
+	if len(os.Args) != 2 {
+		fmt.Fprintln(os.Stderr, "usage: guest DIR")
+		os.Exit(2)
+	}
+	report, err := measure(context.Background(), os.Args[1])
+	if err == nil {
+		err = json.NewEncoder(os.Stdout).Encode(report)
+	}
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "guest: error: %+v\n", err)
+		os.Exit(1)
+	}
+}
+
+type bench struct {
+	dir    string
+	native map[string]*ebpf.Program // stubs, as "extension/program"
+	ebpf   map[string]*ebpf.Program
+	report wire.Report
+}
+
+func measure(ctx context.Context, dir string) (*wire.Report, error) {
+	b := &bench{dir: dir, native: map[string]*ebpf.Program{}, ebpf: map[string]*ebpf.Program{}}
+	if err := b.describe(); err != nil {
+		return nil, err
+	}
+	if err := b.loadBaseline(); err != nil {
+		return nil, err
+	}
+	if err := kernel.InstallRuntime(ctx, filepath.Join(dir, "iu.ko")); err != nil {
+		return nil, err
+	}
+	if err := addKey(filepath.Join(dir, "cert.der")); err != nil {
+		return nil, err
+	}
+	if err := b.loadAll(ctx); err != nil {
+		return nil, err
+	}
+	if err := b.all(); err != nil {
+		return nil, err
+	}
+	return &b.report, b.loadTime(ctx)
+}
+
+// describe notes what the figures depend on beside the code.
+func (b *bench) describe() error {
+	files, err := filepath.Glob("/sys/devices/system/cpu/vulnerabilities/*")
+	if err != nil {
+		return err
+	}
+	b.report.Machine = map[string]string{}
+	for _, f := range append(files, "/sys/devices/system/clocksource/clocksource0/current_clocksource", "/proc/sys/kernel/osrelease") {
+		text, err := os.ReadFile(f)
+		if err != nil {
+			return err
+		}
+		b.report.Machine[filepath.Base(f)] = strings.TrimSpace(string(text))
+	}
+	return nil
+}
+
+func (b *bench) loadBaseline() error {
+	spec, err := ebpf.LoadCollectionSpec(filepath.Join(b.dir, "baseline.o"))
+	if err != nil {
+		return err
+	}
+	c, err := ebpf.NewCollection(spec)
+	if err != nil {
+		return err
+	}
+	b.ebpf = c.Programs
+	if err := fill(c.Maps["hash"]); err != nil {
+		return err
+	}
+	return c.Maps["again"].Put(uint32(0), c.Programs["recursion"])
+}
+
+// fill puts in the one key that is looked up. With more of them the cost would hang
+// on which share a bucket, which is another in every boot.
+func fill(m *ebpf.Map) error { return m.Put(uint32(0), uint64(0)) }
+
+func addKey(file string) error {
+	der, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	d, err := kernel.OpenDevice()
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.AddKey(der)
+}
+
+func (b *bench) spec(name string) (kernel.LoadSpec, error) {
+	var files [4][]byte
+	for i, f := range []string{name + ".json", name + ".o", name + ".p7s", "iu.ko"} {
+		var err error
+		if files[i], err = os.ReadFile(filepath.Join(b.dir, f)); err != nil {
+			return kernel.LoadSpec{}, err
+		}
+	}
+	m, err := manifest.Parse(files[0])
+	return kernel.LoadSpec{Manifest: m, Object: files[1], Signature: files[2], Runtime: files[3]}, err
+}
+
+// loadAll loads every extension; none is attached to anything.
+func (b *bench) loadAll(ctx context.Context) error {
+	files, err := filepath.Glob(filepath.Join(b.dir, "*.p7s"))
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
+		name := strings.TrimSuffix(filepath.Base(f), ".p7s")
+		spec, err := b.spec(name)
+		if err != nil {
+			return err
+		}
+		l, err := kernel.Load(ctx, spec)
+		if err != nil {
+			return err
+		}
+		for _, p := range l.Programs {
+			if b.native[name+"/"+p.Name], err = ebpf.LoadPinnedProgram(p.Pin, nil); err != nil {
+				return err
+			}
+		}
+		for _, m := range l.Maps {
+			if m.Name != "HASH" {
+				continue
+			}
+			pinned, err := ebpf.LoadPinnedMap(m.Pin, nil)
+			if err != nil {
+				return err
+			}
+			if err := fill(pinned); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

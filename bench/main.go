@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Bench measures what an extension costs beside the same work in eBPF, in
+// instructions of a virtual machine that counts them (QEMU's TCG, one CPU, -icount shift=0,sleep=off):
+// exact, and the same on every host. Each kernel is booted several times and
+// the boots must agree.
+//
+// It runs in the repository's root, after `make build`. What the figures mean is said
+// in docs/evaluation.md, whose table it writes.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+
+	"github.com/iupkg/iupkg/bench/wire"
+	"github.com/iupkg/iupkg/kernel/vm"
+)
+
+// icount makes one instruction one nanosecond, and does not wait for the host's clock.
+const icount = "shift=0,sleep=off"
+
+func main() {
+	kernels := flag.String("kernels", "6.12 6.1", "kernels to boot; figures of all but the first get its name as a suffix")
+	boots := flag.Int("boots", 2, "boots of each kernel")
+	lib := flag.String("lib", filepath.Join("lib", "iupkg"), "folder with runtime/RELEASE/iu.ko")
+	out := flag.String("out", filepath.Join("build", "bench.json"), "where the figures go")
+	doc := flag.String("doc", filepath.Join("docs", "evaluation.md"), "document to update; empty: none")
+	appended := flag.String("append", "", "added to the kernels' command lines")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, strings.Fields(*kernels), *boots, *lib, *out, *doc, *appended); err != nil {
+		fmt.Fprintln(os.Stderr, "bench: error:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, kernels []string, boots int, lib, out, doc, appended string) error {
+	dir := strings.TrimSuffix(out, filepath.Ext(out))
+	if err := prepare(ctx, dir); err != nil {
+		return err
+	}
+	r := newReport(ctx)
+	var unsteady error
+	for i, k := range kernels {
+		reports := make([]*wire.Report, boots)
+		for n := range reports {
+			say("%s, boot %d of %d", k, n+1, boots)
+			var err error
+			if reports[n], err = boot(ctx, k, lib, dir, appended); err != nil {
+				return fmt.Errorf("%s: %w", k, err)
+			}
+			if err := writeJSON(filepath.Join(dir, fmt.Sprintf("raw-%s-%d.json", k, n+1)), reports[n]); err != nil {
+				return err
+			}
+		}
+		suffix := ""
+		if i > 0 {
+			suffix = "." + k
+		}
+		r.add(suffix, reports)
+		unsteady = errors.Join(unsteady, agree(k, reports))
+	}
+	if err := writeJSON(out, r); err != nil {
+		return err
+	}
+	for _, f := range r.Results {
+		say("%s", f)
+	}
+	if unsteady != nil {
+		return unsteady
+	}
+	if doc == "" {
+		return nil
+	}
+	return r.updateDocument(doc)
+}
+
+// boot measures once in a fresh machine.
+func boot(ctx context.Context, name, lib, dir, appended string) (_ *wire.Report, err error) {
+	k, err := vm.Find(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	if err := copyFile(filepath.Join(lib, "runtime", k.Release, "iu.ko"), filepath.Join(dir, "guest", "iu.ko")); err != nil {
+		return nil, err
+	}
+	m, err := vm.Start(ctx, vm.Config{
+		Image: k, Icount: icount, NoNet: true, Append: appended,
+		Shares: []vm.Share{{Host: filepath.Join(dir, "guest"), Guest: "/mnt/bench"}},
+	})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, m.Stop()) }()
+	// Out of the shared folder, whose pages come in when the host likes.
+	text, err := m.Output(ctx, "sh", "-c", "cp -r /mnt/bench /tmp/bench && exec /tmp/bench/guest /tmp/bench")
+	if err != nil {
+		return nil, err
+	}
+	report := new(wire.Report)
+	if err := json.Unmarshal([]byte(text), report); err != nil {
+		return nil, fmt.Errorf("%w in %q", err, text)
+	}
+	log, err := m.Dmesg(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if p := log.Problems(); len(p) > 0 {
+		return nil, fmt.Errorf("the kernel complained %d times, first: %s", len(p), p[0])
+	}
+	return report, nil
+}
+
+func say(format string, args ...any) { fmt.Printf("bench: "+format+"\n", args...) }
+
+func writeJSON(path string, v any) error {
+	b, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(path, append(b, '\n'), 0o644)
+}
+
+func copyFile(from, to string) error {
+	b, err := os.ReadFile(from)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(to, b, 0o755)
+}

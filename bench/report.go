@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/iupkg/iupkg/bench/wire"
+)
+
+// report is the file of figures, in the shape that all of the project's share.
+type report struct {
+	Schema  int      `json:"schema"`
+	Project string   `json:"project"`
+	Kernel  string   `json:"kernel"`
+	Results []result `json:"results"`
+	// Machines says what the figures depend on, by kernel.
+	Machines map[string]map[string]string `json:"machines"`
+}
+
+type result struct {
+	Name     string   `json:"name"`
+	Value    float64  `json:"value"`
+	Unit     string   `json:"unit"`
+	Baseline *float64 `json:"baseline,omitempty"`
+	Ratio    *float64 `json:"ratio,omitempty"`
+	// Boots are the values of all boots where they differ; Value is the least.
+	Boots []float64 `json:"boots,omitempty"`
+}
+
+func newReport(ctx context.Context) *report {
+	r := &report{Schema: 1, Project: "unknown", Machines: map[string]map[string]string{}}
+	if out, err := exec.CommandContext(ctx, "git", "describe", "--always", "--dirty", "--tags").Output(); err == nil {
+		r.Project = strings.TrimSpace(string(out))
+	}
+	return r
+}
+
+// add takes in the boots of one kernel, which have the same figures in the same order.
+func (r *report) add(suffix string, boots []*wire.Report) {
+	release := boots[0].Machine["osrelease"]
+	r.Kernel = strings.TrimPrefix(r.Kernel+", "+release, ", ")
+	r.Machines[release] = boots[0].Machine
+	for i, f := range boots[0].Figures {
+		out := result{Name: f.Name + suffix, Unit: f.Unit, Baseline: f.Baseline}
+		for _, b := range boots {
+			out.Boots = append(out.Boots, b.Figures[i].Value)
+		}
+		out.Value = slices.Min(out.Boots)
+		if slices.Max(out.Boots) == out.Value {
+			out.Boots = nil
+		}
+		if f.Baseline != nil {
+			ratio := math.Round(out.Value / *f.Baseline * 1e4) / 1e4
+			out.Ratio = &ratio
+		}
+		r.Results = append(r.Results, out)
+	}
+}
+
+// approximate are the figures that hang on what a machine does beside the
+// measurement; each with how far its boots may lie apart.
+var approximate = map[string]float64{
+	"load.extension":         0.1,
+	"load.extension.elapsed": 0.5,
+}
+
+// agree fails if two boots differ where they must not.
+func agree(kernel string, boots []*wire.Report) error {
+	var all error
+	for _, b := range boots[1:] {
+		for i, f := range b.Figures {
+			first := boots[0].Figures[i]
+			apart := math.Abs(f.Value-first.Value) / max(math.Abs(first.Value), 1)
+			if apart > approximate[f.Name] || f.Baseline != nil && *f.Baseline != *first.Baseline {
+				all = errors.Join(all, fmt.Errorf("%s: %s is %v in one boot and %v in another", kernel, f.Name, show(first.Value), show(f.Value)))
+			}
+		}
+	}
+	return all
+}
+
+func show(v float64) string { return strconv.FormatFloat(math.Round(v*100)/100, 'f', -1, 64) }
+
+func (f result) String() string {
+	s := fmt.Sprintf("%-34s %10s %s", f.Name, show(f.Value), f.Unit)
+	if f.Baseline != nil {
+		s += fmt.Sprintf(" (eBPF %s)", show(*f.Baseline))
+	}
+	if f.Boots != nil {
+		s += fmt.Sprintf(" boots %v", f.Boots)
+	}
+	return s
+}
+
+const (
+	markerBegin = "<!-- bench:begin -->"
+	markerEnd   = "<!-- bench:end -->"
+)
+
+// updateDocument writes the figures between the markers of a document.
+func (r *report) updateDocument(path string) error {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	head, rest, ok := bytes.Cut(text, []byte(markerBegin))
+	_, tail, ok2 := bytes.Cut(rest, []byte(markerEnd))
+	if !ok || !ok2 {
+		return fmt.Errorf("%s: no %s … %s", path, markerBegin, markerEnd)
+	}
+	return os.WriteFile(path, slices.Concat(head, []byte(markerBegin+"\n"), r.table(), []byte(markerEnd), tail), 0o644)
+}
+
+func (r *report) table() []byte {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "\nKernel %s. Mitigations of the emulated CPU:\n%s.\n\n", r.Kernel, r.mitigations())
+	b.WriteString("| figure | value | unit | the same in eBPF | ratio |\n| --- | ---: | --- | ---: | ---: |\n")
+	for _, f := range r.Results {
+		base, ratio := "", ""
+		if f.Baseline != nil {
+			base, ratio = show(*f.Baseline), strconv.FormatFloat(*f.Ratio, 'f', 2, 64)
+		}
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s |\n", f.Name, show(f.Value), f.Unit, base, ratio)
+	}
+	b.WriteString("\n")
+	return b.Bytes()
+}
+
+// mitigations lists those in force, of all kernels.
+func (r *report) mitigations() string {
+	var all []string
+	for _, m := range r.Machines {
+		for name, state := range m {
+			if strings.HasPrefix(state, "Mitigation: ") {
+				all = append(all, name+" ("+strings.TrimPrefix(state, "Mitigation: ")+")")
+			}
+		}
+	}
+	slices.Sort(all)
+	if all = slices.Compact(all); len(all) == 0 {
+		return "none"
+	}
+	return strings.Join(all, ";\n")
+}
