@@ -139,40 +139,46 @@ func (b *bed) checkLog() {
 	}
 }
 
-// blobWith finds the registry's blob that starts with these bytes.
-func (b *bed) blobWith(prefix string) string {
+// blobsWith finds the registry's blobs that start with these bytes.
+func (b *bed) blobsWith(prefix string) []string {
 	b.t.Helper()
-	var found string
+	var found []string
 	err := filepath.Walk(b.Blobs(), func(path string, info os.FileInfo, err error) error {
 		if err != nil || info.Name() != "data" {
 			return err
 		}
 		raw, err := os.ReadFile(path)
 		if strings.HasPrefix(string(raw), prefix) {
-			found = path
+			found = append(found, path)
 		}
 		return err
 	})
-	if err != nil || found == "" {
+	if err != nil || len(found) == 0 {
 		b.t.Fatalf("no blob that starts with %q (%v)", prefix, err)
 	}
 	return found
 }
 
-// damage changes a file for as long as f runs.
-func (b *bed) damage(path string, change func([]byte) []byte, f func()) {
+// damage changes files for as long as f runs.
+func (b *bed) damage(paths []string, change func([]byte) []byte, f func()) {
 	b.t.Helper()
-	whole, err := os.ReadFile(path)
+	if len(paths) == 0 {
+		f()
+		return
+	}
+	whole, err := os.ReadFile(paths[0])
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	if err := os.WriteFile(path, change([]byte(string(whole))), 0o644); err != nil {
+	if err := os.WriteFile(paths[0], change([]byte(string(whole))), 0o644); err != nil {
 		b.t.Fatal(err)
 	}
-	f()
-	if err := os.WriteFile(path, whole, 0o644); err != nil {
-		b.t.Fatal(err)
-	}
+	defer func() {
+		if err := os.WriteFile(paths[0], whole, 0o644); err != nil {
+			b.t.Error(err)
+		}
+	}()
+	b.damage(paths[1:], change, f)
 }
 
 func flip(raw []byte) []byte {
@@ -222,11 +228,11 @@ func TestBadInput(t *testing.T) {
 
 	t.Run("object flipped in the registry", func(t *testing.T) {
 		b.t = t
-		b.damage(b.blobWith(elf), flip, func() { b.refused(5, []string{"sha256:"}, "install", "xdp-count") })
+		b.damage(b.blobsWith(elf), flip, func() { b.refused(5, []string{"sha256:"}, "install", "xdp-count") })
 	})
 	t.Run("object truncated in the registry", func(t *testing.T) {
 		b.t = t
-		b.damage(b.blobWith(elf), cut, func() { b.refused(5, []string{"sha256:"}, "install", "xdp-count") })
+		b.damage(b.blobsWith(elf), cut, func() { b.refused(5, []string{"sha256:"}, "install", "xdp-count") })
 	})
 	t.Run("not trusted", func(t *testing.T) {
 		b.t = t
