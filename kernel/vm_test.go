@@ -80,8 +80,8 @@ func signedObjects(t *testing.T) map[string][]byte {
 		}
 		out["ext-"+version+".o"], out["ext-"+version+".p7s"] = b, sig
 	}
-	// What the toolchain has built, if it has.
-	for _, pattern := range []string{"../extensions/*/target/iupkg/manifest.json", "../runtime-crate/samples/*/target/iupkg/manifest.json"} {
+	// What the toolchain has built, if it has. The faulty samples are for internal/vmtest.
+	for _, pattern := range []string{"../extensions/*/target/iupkg/manifest.json", "../runtime-crate/samples/xdp_*/target/iupkg/manifest.json"} {
 		found, err := filepath.Glob(pattern)
 		if err != nil {
 			t.Fatal(err)
