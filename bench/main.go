@@ -21,6 +21,7 @@ import (
 	"strings"
 
 	"github.com/iupkg/iupkg/bench/wire"
+	"github.com/iupkg/iupkg/internal/sideload/pack"
 	"github.com/iupkg/iupkg/kernel/vm"
 )
 
@@ -45,7 +46,8 @@ func main() {
 
 func run(ctx context.Context, kernels []string, boots int, lib, out, doc, appended string) error {
 	dir := strings.TrimSuffix(out, filepath.Ext(out))
-	if err := prepare(ctx, dir); err != nil {
+	guest, err := prepare(ctx, dir)
+	if err != nil {
 		return err
 	}
 	r := newReport(ctx)
@@ -55,7 +57,7 @@ func run(ctx context.Context, kernels []string, boots int, lib, out, doc, append
 		for n := range reports {
 			say("%s, boot %d of %d", k, n+1, boots)
 			var err error
-			if reports[n], err = boot(ctx, k, lib, dir, appended); err != nil {
+			if reports[n], err = boot(ctx, k, lib, guest, appended); err != nil {
 				return fmt.Errorf("%s: %w", k, err)
 			}
 			if err := writeJSON(filepath.Join(dir, fmt.Sprintf("raw-%s-%d.json", k, n+1)), reports[n]); err != nil {
@@ -85,17 +87,17 @@ func run(ctx context.Context, kernels []string, boots int, lib, out, doc, append
 }
 
 // boot measures once in a fresh machine.
-func boot(ctx context.Context, name, lib, dir, appended string) (_ *wire.Report, err error) {
+func boot(ctx context.Context, name, lib string, guest *pack.Folder, appended string) (_ *wire.Report, err error) {
 	k, err := vm.Find(ctx, name)
 	if err != nil {
 		return nil, err
 	}
-	if err := copyFile(filepath.Join(lib, "runtime", k.Release, "iu.ko"), filepath.Join(dir, "guest", "iu.ko")); err != nil {
+	if err := guest.Copy(filepath.Join(lib, "runtime", k.Release, "iu.ko")); err != nil {
 		return nil, err
 	}
 	m, err := vm.Start(ctx, vm.Config{
 		Image: k, Icount: icount, NoNet: true, Append: appended,
-		Shares: []vm.Share{{Host: filepath.Join(dir, "guest"), Guest: "/mnt/bench"}},
+		Shares: []vm.Share{{Host: guest.Dir, Guest: "/mnt/bench"}},
 	})
 	if err != nil {
 		return nil, err
@@ -128,12 +130,4 @@ func writeJSON(path string, v any) error {
 		return err
 	}
 	return os.WriteFile(path, append(b, '\n'), 0o644)
-}
-
-func copyFile(from, to string) error {
-	b, err := os.ReadFile(from)
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(to, b, 0o755)
 }

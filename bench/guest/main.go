@@ -19,8 +19,8 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/iupkg/iupkg/bench/wire"
+	"github.com/iupkg/iupkg/internal/sideload"
 	"github.com/iupkg/iupkg/kernel"
-	"github.com/iupkg/iupkg/manifest"
 )
 
 func main() {
@@ -43,24 +43,21 @@ func main() {
 }
 
 type bench struct {
-	dir    string
+	dir    sideload.Folder
 	native map[string]*ebpf.Program // stubs, as "extension/program"
 	ebpf   map[string]*ebpf.Program
 	report wire.Report
 }
 
 func measure(ctx context.Context, dir string) (*wire.Report, error) {
-	b := &bench{dir: dir, native: map[string]*ebpf.Program{}, ebpf: map[string]*ebpf.Program{}}
+	b := &bench{dir: sideload.Folder(dir), native: map[string]*ebpf.Program{}, ebpf: map[string]*ebpf.Program{}}
 	if err := b.describe(); err != nil {
 		return nil, err
 	}
 	if err := b.loadBaseline(); err != nil {
 		return nil, err
 	}
-	if err := kernel.InstallRuntime(ctx, filepath.Join(dir, "iu.ko")); err != nil {
-		return nil, err
-	}
-	if err := addKey(filepath.Join(dir, "cert.der")); err != nil {
+	if err := b.dir.Ready(ctx); err != nil {
 		return nil, err
 	}
 	if err := b.loadAll(ctx); err != nil {
@@ -90,7 +87,7 @@ func (b *bench) describe() error {
 }
 
 func (b *bench) loadBaseline() error {
-	spec, err := ebpf.LoadCollectionSpec(filepath.Join(b.dir, "baseline.o"))
+	spec, err := ebpf.LoadCollectionSpec(b.dir.File("baseline.o"))
 	if err != nil {
 		return err
 	}
@@ -109,40 +106,14 @@ func (b *bench) loadBaseline() error {
 // on which share a bucket, which is another in every boot.
 func fill(m *ebpf.Map) error { return m.Put(uint32(0), uint64(0)) }
 
-func addKey(file string) error {
-	der, err := os.ReadFile(file)
-	if err != nil {
-		return err
-	}
-	d, err := kernel.OpenDevice()
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.AddKey(der)
-}
-
-func (b *bench) spec(name string) (kernel.LoadSpec, error) {
-	var files [4][]byte
-	for i, f := range []string{name + ".json", name + ".o", name + ".p7s", "iu.ko"} {
-		var err error
-		if files[i], err = os.ReadFile(filepath.Join(b.dir, f)); err != nil {
-			return kernel.LoadSpec{}, err
-		}
-	}
-	m, err := manifest.Parse(files[0])
-	return kernel.LoadSpec{Manifest: m, Object: files[1], Signature: files[2], Runtime: files[3]}, err
-}
-
 // loadAll loads every extension; none is attached to anything.
 func (b *bench) loadAll(ctx context.Context) error {
-	files, err := filepath.Glob(filepath.Join(b.dir, "*.p7s"))
+	names, err := b.dir.Names()
 	if err != nil {
 		return err
 	}
-	for _, f := range files {
-		name := strings.TrimSuffix(filepath.Base(f), ".p7s")
-		spec, err := b.spec(name)
+	for _, name := range names {
+		spec, err := b.dir.Spec(name)
 		if err != nil {
 			return err
 		}

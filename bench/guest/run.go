@@ -25,7 +25,7 @@ func run(p *ebpf.Program, packet []byte, repeat int) (verdict, ns uint32, err er
 // kernel do in the meantime is not in it, and neither is waiting for them.
 func (b *bench) loadTime(ctx context.Context) error {
 	const name = "bench-empty"
-	spec, err := b.spec(name)
+	spec, err := b.dir.Spec(name)
 	if err != nil {
 		return err
 	}

@@ -23,13 +23,15 @@ const module = "github.com/iupkg/iupkg"
 // arrows says which units the code of a unit may import.
 var arrows = map[string][]string{
 	// Programs: nobody imports them.
-	"cmd":              {"install", "resolve", "index", "registry", "signing", "kernel", "kernel/vm", "manifest", "toolchain"},
-	"bench":            {"signing", "kernel", "kernel/vm", "manifest"},
-	"internal/demo":    {"internal/testbed", "kernel/vm"},
-	"internal/testbed": {"kernel/vm"},
-	"internal/vmtest":  {},
-	"internal/arrows":  {},
-	"scripts":          {"toolchain"},
+	"cmd":               {"install", "resolve", "index", "registry", "signing", "kernel", "kernel/vm", "manifest", "toolchain"},
+	"bench":             {"internal/sideload", "kernel", "kernel/vm", "manifest"},
+	"internal/demo":     {"internal/testbed", "kernel/vm"},
+	"internal/testbed":  {"kernel/vm"},
+	"internal/sideload": {"signing", "kernel", "manifest"},
+	"internal/torture":  {"internal/sideload", "kernel", "kernel/vm"},
+	"internal/vmtest":   {},
+	"internal/arrows":   {},
+	"scripts":           {"toolchain"},
 
 	"install":   {"registry", "signing", "kernel", "manifest"},
 	"index":     {"signing", "manifest"},

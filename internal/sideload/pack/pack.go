@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package pack makes the folder that package sideload loads from. Like all that
+// starts from sources it runs in the repository's root, after make build.
+package pack
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+
+	"github.com/iupkg/iupkg/manifest"
+	"github.com/iupkg/iupkg/signing"
+)
+
+// Folder is one in the making, signed with a key of its own.
+type Folder struct {
+	Dir  string
+	keys *signing.Keys
+}
+
+// New makes an empty folder; what was there is removed.
+func New(dir string) (*Folder, error) {
+	if err := os.RemoveAll(dir); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
+	keys, err := signing.NewKeys("sideload")
+	if err != nil {
+		return nil, err
+	}
+	return &Folder{Dir: dir, keys: keys}, os.WriteFile(filepath.Join(dir, "cert.der"), keys.KernelCertificate.Raw, 0o644)
+}
+
+// Extensions builds every project below a folder as iupkg build does, and signs it.
+func (f *Folder) Extensions(ctx context.Context, parent string) error {
+	projects, err := filepath.Glob(filepath.Join(parent, "*", "iupkg.toml"))
+	if err != nil {
+		return err
+	}
+	if len(projects) == 0 {
+		return fmt.Errorf("no extensions in %s: run this in the repository's root", parent)
+	}
+	for _, p := range projects {
+		if err := f.extension(ctx, filepath.Dir(p)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (f *Folder) extension(ctx context.Context, project string) error {
+	if err := Command(ctx, filepath.Join("bin", "iupkg"), "build", project); err != nil {
+		return err
+	}
+	built := filepath.Join(project, "target", "iupkg")
+	text, err := os.ReadFile(filepath.Join(built, "manifest.json"))
+	if err != nil {
+		return err
+	}
+	m, err := manifest.Parse(text)
+	if err != nil {
+		return err
+	}
+	object, err := os.ReadFile(filepath.Join(built, m.Name+".o"))
+	if err != nil {
+		return err
+	}
+	sig, err := f.keys.SignObject(object)
+	if err != nil {
+		return err
+	}
+	to := filepath.Join(f.Dir, m.Name)
+	for suffix, b := range map[string][]byte{".json": text, ".o": object, ".p7s": sig} {
+		if err := os.WriteFile(to+suffix, b, 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Program builds a Go program for the machine, which has no C library that fits.
+func (f *Folder) Program(ctx context.Context, pkg string) error {
+	return Command(ctx, "go", "build", "-trimpath", "-o", filepath.Join(f.Dir, filepath.Base(pkg)), pkg)
+}
+
+// Copy puts a file into the folder under its own name.
+func (f *Folder) Copy(file string) error {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(f.Dir, filepath.Base(file)), b, 0o755)
+}
+
+// Command runs a command, whose output is part of its error.
+func Command(ctx context.Context, name string, args ...string) error {
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%s %s: %w\n%s", name, args[0], err, out)
+	}
+	return nil
+}
