@@ -13,6 +13,8 @@
 #include <string.h>
 #endif
 
+#include "hook.h"
+
 _Static_assert(sizeof(struct iu_abi_info) == 160, "iu_abi_info");
 _Static_assert(sizeof(struct iu_abi_prog) == 64, "iu_abi_prog");
 _Static_assert(sizeof(struct iu_abi_marker) == 48, "iu_abi_marker");
@@ -72,19 +74,9 @@ static bool stray_relocs(const struct iu_elf *e, __u32 i, size_t size, __u64 fie
 	return false;
 }
 
-static bool verdict_ok(__u32 hook, __s32 v)
-{
-	switch (hook) {
-	case IU_HOOK_XDP:
-		return v >= 0 && v <= 3;	/* XDP_ABORTED .. XDP_TX */
-	case IU_HOOK_TC:
-		return v >= -1 && v <= 3;	/* TC_ACT_UNSPEC .. TC_ACT_PIPE */
-	}
-	return false;
-}
-
 static int check_progs(struct iu_elf *e, __u32 count)
 {
+	const struct iu_hook_row *hook;
 	struct iu_abi_prog p;
 	__u32 i;
 
@@ -92,7 +84,8 @@ static int check_progs(struct iu_elf *e, __u32 count)
 		memcpy(&p, e->sec[e->prog].data + i * sizeof(p), sizeof(p));
 		if (!name_ok(p.name, sizeof(p.name)))
 			return bad(e, e->prog, "malformed program name");
-		if (p.hook != IU_HOOK_XDP && p.hook != IU_HOOK_TC)
+		hook = iu_hook_row(p.hook);
+		if (!hook)
 			return bad(e, e->prog, "hook is not served by this runtime");
 		if (p.flags & ~(IU_PROG_F_POLL | IU_PROG_F_STACK_CHECK) || p.reserved || p.entry)
 			return bad(e, e->prog, "unknown flag or reserved field");
@@ -100,7 +93,7 @@ static int check_progs(struct iu_elf *e, __u32 count)
 			return bad(e, e->prog, "stack is neither proven nor checked");
 		if (p.stack > IU_STACK_SIZE - IU_STACK_RESERVE)
 			return bad(e, e->prog, "proven stack is larger than a runtime stack");
-		if (!verdict_ok(p.hook, p.on_fault))
+		if (p.on_fault < hook->least || p.on_fault > hook->most)
 			return bad(e, e->prog, "verdict after a fault is not one of the hook's");
 	}
 	return 0;

@@ -2,25 +2,18 @@
 /* See dispatch.h. */
 #include "dispatch.h"
 
-#include <linux/filter.h>
-#include <linux/if_ether.h>
-#include <linux/netdevice.h>
-#include <linux/pkt_cls.h>
 #include <linux/preempt.h>
 #include <linux/ratelimit.h>
-#include <linux/skbuff.h>
 #include <linux/ktime.h>
-#include <net/xdp.h>
 
 #include "compat.h"
 #include "ext.h"
+#include "hook.h"
 #include "iu_abi.h"
-#include "slot.h"
+
 
 /* What enter.S and the ABI take for granted. */
 static_assert(offsetof(struct iu_frame, sp) == 0);
-static_assert(offsetof(struct xdp_buff, data) == 0);
-static_assert(offsetof(struct xdp_buff, data_end) == 8);
 static_assert(IU_STACK_SIZE % PAGE_SIZE == 0 && IU_STACK_RESERVE < IU_STACK_SIZE);
 
 DEFINE_PER_CPU(struct iu_cpu, iu_cpu);
@@ -41,14 +34,10 @@ void iu_end_run(enum iu_cause cause, unsigned long ip)
 
 static const char *verdict(const struct iu_prog *p, char *buf, size_t size)
 {
-	static const char * const xdp[] = { "XDP_ABORTED", "XDP_DROP", "XDP_PASS", "XDP_TX" };
-	static const char * const tc[] = { "TC_ACT_UNSPEC", "TC_ACT_OK", "TC_ACT_RECLASSIFY",
-					   "TC_ACT_SHOT", "TC_ACT_PIPE" };
+	const struct iu_hook_row *hook = iu_hook_row(p->hook);
 
-	if (p->hook == IU_HOOK_XDP && (u32)p->on_fault < ARRAY_SIZE(xdp))
-		return xdp[p->on_fault];
-	if (p->hook == IU_HOOK_TC && (u32)(p->on_fault + 1) < ARRAY_SIZE(tc))
-		return tc[p->on_fault + 1];
+	if (hook->verdict)
+		return hook->verdict[p->on_fault - hook->least];
 	scnprintf(buf, size, "%d", p->on_fault);
 	return buf;
 }
@@ -194,64 +183,23 @@ static __always_inline u32 run_prog(struct iu_prog *p, void *ctx, u32 refused)
 	return ret;
 }
 
-/*
- * RCU: preemption is off, which makes a run a reader for synchronize_rcu; what
- * unloads an extension or drops a map waits for that. Maps' own lookups are right
- * under what XDP and TC hold already (BH off, or rcu_read_lock in a test run).
- */
-static __always_inline u32 run_slot(u32 nr, u32 hook, void *ctx, u32 refused)
+u32 iu_run_prog(struct iu_prog *p, void *ctx)
 {
-	u32 ret = refused;
-	struct iu_prog *p;
-
-	preempt_disable_notrace();
-	p = iu_slot_get(nr);
-	if (likely(p && p->hook == hook && !READ_ONCE(p->disabled)))
-		ret = run_prog(p, ctx, refused);
-	preempt_enable_notrace();
-	return ret;
+	return run_prog(p, ctx, iu_hook_row(p->hook)->refused);
 }
 
-__bpf_kfunc_start_defs();
-
-__bpf_kfunc u32 iu_xdp_run(struct xdp_md *ctx, u32 slot)
-{
-	return run_slot(slot, IU_HOOK_XDP, ctx, XDP_PASS);
-}
-
-__bpf_kfunc u32 iu_tc_run(struct __sk_buff *ctx, u32 slot)
-{
-	struct sk_buff *skb = (struct sk_buff *)ctx;
-	struct iu_ctx_tc tc = {
-		.data = skb->data,
-		.data_end = skb->data + skb_headlen(skb),
-		.skb = skb,
-		.len = skb->len,
-		.ifindex = skb->dev ? skb->dev->ifindex : 0,
-		.mark = skb->mark,
-		.protocol = (__force u16)skb->protocol,
-	};
-
-	return run_slot(slot, IU_HOOK_TC, &tc, TC_ACT_UNSPEC);
-}
-
-__bpf_kfunc_end_defs();
-
-/* One set per program type: a TC stub cannot even name the XDP kfunc. */
-BTF_KFUNCS_START(iu_xdp_kfuncs)
-BTF_ID_FLAGS(func, iu_xdp_run)
-BTF_KFUNCS_END(iu_xdp_kfuncs)
-
-BTF_KFUNCS_START(iu_tc_kfuncs)
-BTF_ID_FLAGS(func, iu_tc_run)
-BTF_KFUNCS_END(iu_tc_kfuncs)
-
-static const struct btf_kfunc_id_set xdp_set = { .owner = THIS_MODULE, .set = &iu_xdp_kfuncs };
-static const struct btf_kfunc_id_set tc_set = { .owner = THIS_MODULE, .set = &iu_tc_kfuncs };
+/* One kfunc set per program type: a TC stub cannot even name the XDP kfunc. */
+static int (*const hooks[])(void) = {
+	iu_hook_xdp_init,
+	iu_hook_tc_init,
+};
 
 int iu_dispatch_init(void)
 {
-	int ret = register_btf_kfunc_id_set(BPF_PROG_TYPE_XDP, &xdp_set);
+	unsigned int i;
+	int ret = 0;
 
-	return ret ?: register_btf_kfunc_id_set(BPF_PROG_TYPE_SCHED_CLS, &tc_set);
+	for (i = 0; i < ARRAY_SIZE(hooks) && !ret; i++)
+		ret = hooks[i]();
+	return ret;
 }

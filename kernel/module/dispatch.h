@@ -11,11 +11,13 @@
 #define IU_DISPATCH_H
 
 #include <linux/percpu.h>
+#include <linux/preempt.h>
 #include <linux/types.h>
 
+#include "hook.h"
+#include "iu_abi.h"
 #include "iu_uapi.h"
-
-struct iu_prog;
+#include "slot.h"
 
 #define IU_LEVELS	4	/* task, softirq, hardirq, NMI: interrupt_context_level() */
 #define IU_HELD_MAX	4
@@ -72,7 +74,34 @@ static __always_inline void iu_fault(enum iu_cause cause, unsigned long ip)
 	unreachable();
 }
 
+u32 iu_run_prog(struct iu_prog *p, void *ctx);
+
+/*
+ * What every kfunc does: runs the program in `slot` of `hook` with `ctx`, which is
+ * what iu_abi.h says of the hook's context, and returns its verdict; the hook's
+ * `refused` verdict if there is none. Any context, NMI included.
+ *
+ * RCU: preemption is off, which makes a run a reader for synchronize_rcu; what
+ * unloads an extension or drops a map waits for that.
+ */
+static __always_inline u32 iu_run_slot(u32 slot, enum iu_hook hook, void *ctx)
+{
+	u32 ret = iu_hook_row(hook)->refused;
+	struct iu_prog *p;
+
+	preempt_disable_notrace();
+	p = iu_slot_get(slot);
+	if (likely(p && p->hook == hook && !READ_ONCE(p->disabled)))
+		ret = iu_run_prog(p, ctx);
+	preempt_enable_notrace();
+	return ret;
+}
+
 int iu_dispatch_init(void);
+
+/* Each registers the kfunc of one hook: hook_NAME.c. */
+int iu_hook_xdp_init(void);
+int iu_hook_tc_init(void);
 
 /* enter.S */
 u32 iu_enter(void *ctx, unsigned long entry, struct iu_frame *frame, unsigned long top);

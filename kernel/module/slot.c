@@ -7,6 +7,8 @@
 
 #include <linux/module.h>
 
+#include "hook.h"
+
 static struct slot {
 	u32 hook;			/* IU_HOOK_NONE: free */
 	struct file *owner;		/* made it and did not commit */
@@ -48,7 +50,7 @@ int iu_slot_new(struct file *file, struct iu_slot_new *a)
 
 	if (a->reserved)
 		return -EINVAL;
-	if (a->hook != IU_HOOK_XDP && a->hook != IU_HOOK_TC)
+	if (!iu_hook_row(a->hook))
 		return -EOPNOTSUPP;
 	mutex_lock(&iu_mutex);
 	for (i = 0; i < IU_MAX_SLOTS; i++) {

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* See hook.h. Verdicts: include/uapi/linux/bpf.h, include/uapi/linux/pkt_cls.h. */
+#include "hook.h"
+
+#ifdef __KERNEL__
+#include <linux/stddef.h>
+#else
+#include <stddef.h>
+#endif
+
+static const char * const xdp[] = { "XDP_ABORTED", "XDP_DROP", "XDP_PASS", "XDP_TX" };
+static const char * const tc[] = { "TC_ACT_UNSPEC", "TC_ACT_OK", "TC_ACT_RECLASSIFY",
+				   "TC_ACT_SHOT", "TC_ACT_PIPE" };
+
+static const struct iu_hook_row rows[IU_HOOK_MAX] = {
+	[IU_HOOK_XDP] = { .served = true, .refused = 2, .least = 0, .most = 3, .verdict = xdp },
+	[IU_HOOK_TC] = { .served = true, .refused = -1, .least = -1, .most = 3, .verdict = tc },
+};
+
+const struct iu_hook_row *iu_hook_row(__u32 hook)
+{
+	return hook < IU_HOOK_MAX && rows[hook].served ? &rows[hook] : NULL;
+}
