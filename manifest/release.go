@@ -78,7 +78,7 @@ func (r Release) String() string {
 // 6.13 and above every 6.12.z.
 type ReleaseRange struct {
 	text string
-	cs   *semver.Constraints
+	c    Constraint
 }
 
 // ParseReleaseRange parses a range. The empty string is every release.
@@ -96,12 +96,7 @@ func ParseReleaseRange(s string) (ReleaseRange, error) {
 			return ReleaseRange{}, fmt.Errorf("%q names a pre-release: a range of kernel releases is over x.y.z", s)
 		}
 	}
-	cs, err := semver.NewConstraint(s)
-	if err != nil {
-		return ReleaseRange{}, err
-	}
-	cs.IncludePrerelease = true
-	return ReleaseRange{s, cs}, nil
+	return ReleaseRange{s, c}, nil
 }
 
 // maxPatch is above every patch level there has been (4.9.337 was the last of
@@ -111,7 +106,7 @@ const maxPatch = 512
 // Contains answers whether r is in the range; unknown if that turns on a patch
 // level that could not be told.
 func (rr ReleaseRange) Contains(r Release) Answer {
-	if rr.cs == nil {
+	if rr.c.Any() {
 		return Yes
 	}
 	if !r.PatchUnknown {
@@ -132,7 +127,7 @@ func (rr ReleaseRange) check(r Release) bool {
 	if r.RC > 0 {
 		pre = "rc." + strconv.Itoa(r.RC)
 	}
-	return rr.cs.Check(semver.New(uint64(r.Major), uint64(r.Minor), uint64(r.Patch), pre, ""))
+	return rr.c.Covers(Version{semver.New(uint64(r.Major), uint64(r.Minor), uint64(r.Patch), pre, "")})
 }
 
 // String returns the range as it was written.

@@ -48,7 +48,9 @@ func (v Version) String() string {
 }
 
 // Constraint is a set of versions in the language of Masterminds/semver. The
-// zero value is every version that is not a pre-release.
+// zero value is every version that is not a pre-release. The library parses it;
+// what it means is in compare.go, as the library words an error for every version
+// that does not match and a solver asks for hundreds of thousands.
 //
 // In one thing it is narrower than the library: the library lets any
 // pre-release into a range that names one, so ">=1.2.0-rc.1" would take
@@ -61,7 +63,7 @@ type Constraint struct {
 
 // constraintGroup is a set of comparisons that must all hold.
 type constraintGroup struct {
-	cs  *semver.Constraints
+	cs  []comparison
 	pre []*semver.Version // pre-releases the group names
 }
 
@@ -91,7 +93,7 @@ func ParseConstraint(s string) (Constraint, error) {
 		if err != nil {
 			return Constraint{}, fmt.Errorf("%q is not a constraint: write 1.2, 1.2.3, ^1, ~1.2, or comparisons like >=1.2 <2", s)
 		}
-		g := constraintGroup{cs: cs}
+		g := constraintGroup{cs: comparisons(cs)}
 		if !strings.Contains(part, "-") {
 			c.ors = append(c.ors, g)
 			continue
@@ -117,11 +119,20 @@ func (c Constraint) Match(v Version) bool {
 		if v.Prerelease() && !g.asksFor(v.v) {
 			continue
 		}
-		if g.cs.Check(v.v) {
+		if g.holds(v.v) {
 			return true
 		}
 	}
 	return false
+}
+
+func (g constraintGroup) holds(v *semver.Version) bool {
+	for i := range g.cs {
+		if !g.cs[i].holds(v) {
+			return false
+		}
+	}
+	return true
 }
 
 func (g constraintGroup) asksFor(v *semver.Version) bool {
@@ -140,9 +151,7 @@ func (c Constraint) Covers(v Version) bool {
 		return true
 	}
 	for _, g := range c.ors {
-		all := *g.cs
-		all.IncludePrerelease = true
-		if all.Check(v.v) {
+		if g.holds(v.v) {
 			return true
 		}
 	}

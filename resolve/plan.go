@@ -17,7 +17,7 @@ const maxRetries = 8
 // plan writes down what the solver decided.
 func (in *input) plan(ctx context.Context, s *solver) (*Plan, error) {
 	plan := &Plan{}
-	retries := 0
+	w := newReasons(in, s)
 	for _, p := range s.sorted() {
 		v := p.chosen()
 		c := Choice{
@@ -29,7 +29,7 @@ func (in *input) plan(ctx context.Context, s *solver) (*Plan, error) {
 			c.Replaces = pin.Version
 		}
 		for i := range p.best() {
-			r, err := in.why(ctx, s, p, i, &retries)
+			r, err := w.why(ctx, p, i)
 			if err != nil {
 				return nil, err
 			}
@@ -74,11 +74,42 @@ func (s *solver) sorted() []*pack {
 	return out
 }
 
+// reasons says why versions were not chosen.
+type reasons struct {
+	in *input
+	s  *solver
+	// needed has, for each package, who in the plan needs it.
+	needed  map[string][]need
+	wants   map[string][]manifest.Spec
+	retries int
+}
+
+type need struct {
+	by *pack
+	c  manifest.Constraint
+}
+
+func newReasons(in *input, s *solver) *reasons {
+	w := &reasons{in: in, s: s, needed: map[string][]need{}, wants: map[string][]manifest.Spec{}}
+	for _, q := range s.packs {
+		if q.decided {
+			for _, d := range q.chosen().deps {
+				w.needed[d.name] = append(w.needed[d.name], need{q, d.c})
+			}
+		}
+	}
+	for _, spec := range in.want {
+		w.wants[spec.Name] = append(w.wants[spec.Name], spec)
+	}
+	return w
+}
+
 // why says why version i of p, newer than the chosen one, was not chosen. What
 // the kernel lacks comes first, then what holds whatever else is chosen, then
 // what this plan asks for.
-func (in *input) why(ctx context.Context, s *solver, p *pack, i int, retries *int) (Rejection, error) {
-	v := &p.list[i]
+func (w *reasons) why(ctx context.Context, p *pack, i int) (Rejection, error) {
+	in, s := w.in, w.s
+	v := in.relations(p.name, &p.list[i])
 	r := Rejection{Name: p.name, Version: v.Version}
 	set := func(k Kind, reason string) (Rejection, error) {
 		r.Kind, r.Reason = k, reason
@@ -94,25 +125,20 @@ func (in *input) why(ctx context.Context, s *solver, p *pack, i int, retries *in
 	case v.Yanked != "" && !v.pinned && !p.yankedOK[i]:
 		return set(KindYanked, "was yanked: "+v.Yanked)
 	}
-	for _, w := range in.want {
-		if w.Name == p.name && !w.Constraint.Match(v.v) {
-			if v.v.Prerelease() && w.Constraint.Covers(v.v) {
+	for _, spec := range w.wants[p.name] {
+		if !p.match(spec.Constraint).has(i + 1) {
+			if v.v.Prerelease() && spec.Constraint.Covers(v.v) {
 				return set(KindPrerelease, "is a pre-release")
 			}
-			return set(KindConstraint, "is not in "+w.Constraint.String())
+			return set(KindConstraint, "is not in "+spec.Constraint.String())
 		}
 	}
-	for _, q := range s.packs {
-		if !q.decided {
-			continue
-		}
-		for _, d := range q.chosen().deps {
-			if d.name == p.name && !d.c.Match(v.v) {
-				if v.v.Prerelease() && d.c.Covers(v.v) {
-					return set(KindPrerelease, "is a pre-release")
-				}
-				return set(KindConstraint, "is not in "+d.c.String()+", which "+q.name+" "+q.chosen().Version+" needs")
+	for _, n := range w.needed[p.name] {
+		if !p.match(n.c).has(i + 1) {
+			if v.v.Prerelease() && n.c.Covers(v.v) {
+				return set(KindPrerelease, "is a pre-release")
 			}
+			return set(KindConstraint, "is not in "+n.c.String()+", which "+n.by.name+" "+n.by.chosen().Version+" needs")
 		}
 	}
 	if c := p.chosen(); c.preferred {
@@ -121,13 +147,14 @@ func (in *input) why(ctx context.Context, s *solver, p *pack, i int, retries *in
 	if v.v.Prerelease() && in.pinned(p.name) != nil {
 		return set(KindPrerelease, "is a pre-release")
 	}
-	return in.retry(ctx, s, p, i, r, retries)
+	return w.retry(ctx, p, i, r)
 }
 
 // retry asks for the very version and reads the reason off what happens.
-func (in *input) retry(ctx context.Context, s *solver, p *pack, i int, r Rejection, retries *int) (Rejection, error) {
+func (w *reasons) retry(ctx context.Context, p *pack, i int, r Rejection) (Rejection, error) {
+	in, s := w.in, w.s
 	r.Kind, r.Reason = KindDependency, "does not go with the rest of this plan"
-	if *retries++; *retries > maxRetries {
+	if w.retries++; w.retries > maxRetries {
 		return r, nil
 	}
 	exact, err := manifest.ParseConstraint("=" + p.list[i].Version)

@@ -6,8 +6,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
+	"strings"
 
 	"github.com/iupkg/iupkg/manifest"
 )
@@ -17,6 +17,17 @@ type versions struct {
 	name  string
 	known bool      // the source has the name, or it is installed
 	list  []version // newest first
+	order []int     // of list, best first
+
+	// Found out once, however often the problem is solved.
+	matched map[string]set      // by constraint
+	shared  map[relationKey]set // by what versions may have in common
+}
+
+// relationKey is a relation as it is written.
+type relationKey struct {
+	conflict   bool
+	name, text string
 }
 
 type version struct {
@@ -25,16 +36,19 @@ type version struct {
 	pinned bool
 	// preferred: pinned, and not to be upgraded.
 	preferred bool
-	deps      []relation // sorted by name
-	confl     []relation
-	broken    error
 
-	checked  bool // findings is valid
+	// See relations and findings, which fill them in for versions that come up.
+	parsed   bool
+	deps     []relation // sorted by name
+	confl    []relation
+	broken   error
+	checked  bool
 	findings []manifest.Finding
 }
 
 type relation struct {
 	name string
+	text string // as it is written
 	c    manifest.Constraint
 }
 
@@ -44,16 +58,17 @@ func (in *input) load(ctx context.Context, name string) (*versions, error) {
 		return v, nil
 	}
 	cands, err := in.src.Versions(ctx, name)
-	vs := &versions{name: name, known: err == nil}
+	vs := &versions{name: name, known: err == nil, list: make([]version, 0, len(cands)+1),
+		matched: map[string]set{}, shared: map[relationKey]set{}}
 	if err != nil && !errors.Is(err, ErrUnknownPackage) {
 		return nil, &SourceError{name, err}
 	}
 	for _, c := range cands {
-		v, err := in.newVersion(name, c)
+		v, err := manifest.ParseVersion(c.Version)
 		if err != nil {
 			return nil, &SourceError{name, err}
 		}
-		vs.list = append(vs.list, v)
+		vs.list = append(vs.list, version{Candidate: c, v: v})
 	}
 	if p := in.pinned(name); p != nil {
 		vs.known = true
@@ -67,6 +82,13 @@ func (in *input) load(ctx context.Context, name string) (*versions, error) {
 			return nil, &SourceError{name, fmt.Errorf("%s stands twice", vs.list[i].Version)}
 		}
 	}
+	for i, v := range vs.list {
+		vs.order = append(vs.order, i)
+		if v.preferred {
+			copy(vs.order[1:], vs.order)
+			vs.order[0] = i
+		}
+	}
 	in.cache[name] = vs
 	return vs, nil
 }
@@ -74,10 +96,11 @@ func (in *input) load(ctx context.Context, name string) (*versions, error) {
 // pin puts the installed version in, in place of the source's account of it.
 func (in *input) pin(vs *versions, p *Pinned) error {
 	c := Candidate{Version: p.Version, Digest: p.Digest, Requires: p.Requires, Dependencies: p.Dependencies, Conflicts: p.Conflicts}
-	v, err := in.newVersion(p.Name, c)
+	sv, err := manifest.ParseVersion(p.Version)
 	if err != nil {
 		return fmt.Errorf("installed %s: %w", p.Name, err)
 	}
+	v := version{Candidate: c, v: sv}
 	v.pinned, v.preferred = true, !p.Upgrade
 	i := slices.IndexFunc(vs.list, func(o version) bool { return o.v.Compare(v.v) == 0 })
 	if i < 0 {
@@ -89,38 +112,77 @@ func (in *input) pin(vs *versions, p *Pinned) error {
 	return nil
 }
 
-func (in *input) newVersion(name string, c Candidate) (version, error) {
-	v := version{Candidate: c}
-	var err error
-	if v.v, err = manifest.ParseVersion(c.Version); err != nil {
-		return v, err
+// relations parses what v of the package self depends on and conflicts with. A
+// mistake there keeps this version from being chosen, not the package.
+func (in *input) relations(self string, v *version) *version {
+	if v.parsed {
+		return v
 	}
-	v.deps = in.relations(&v, name, "dependency", c.Dependencies)
-	v.confl = in.relations(&v, name, "conflict", c.Conflicts)
-	return v, nil
+	v.parsed = true
+	list := func(what string, of map[string]string) []relation {
+		if len(of) == 0 {
+			return nil
+		}
+		out := make([]relation, 0, len(of))
+		for name, text := range of {
+			out = append(out, relation{name: name, text: text})
+		}
+		slices.SortFunc(out, func(a, b relation) int { return strings.Compare(a.name, b.name) })
+		good := out[:0]
+		for _, r := range out {
+			var err error
+			if r.c, err = in.constraint(r.text); err == nil {
+				err = manifest.CheckName(r.name)
+			}
+			if err == nil && r.name == self {
+				err = errors.New("it is the package itself")
+			}
+			if err == nil {
+				good = append(good, r)
+			} else if v.broken == nil {
+				v.broken = fmt.Errorf("%s on %s: %w", what, r.name, err)
+			}
+		}
+		return good
+	}
+	v.deps, v.confl = list("dependency", v.Dependencies), list("conflict", v.Conflicts)
+	return v
 }
 
-// relations parses a list; a mistake in it keeps this version from being
-// chosen, not the package.
-func (in *input) relations(v *version, self, what string, list map[string]string) []relation {
-	var out []relation
-	for _, name := range slices.Sorted(maps.Keys(list)) {
-		c, err := in.constraint(list[name])
-		if err == nil {
-			err = manifest.CheckName(name)
-		}
-		if err == nil && name == self {
-			err = errors.New("it is the package itself")
-		}
-		if err != nil {
-			if v.broken == nil {
-				v.broken = fmt.Errorf("%s on %s: %w", what, name, err)
+// match returns the versions in a constraint.
+func (vs *versions) match(c manifest.Constraint) set {
+	key := c.String()
+	m, ok := vs.matched[key]
+	if !ok {
+		m = newSet(len(vs.list) + 1)
+		for i := range vs.list {
+			if c.Match(vs.list[i].v) {
+				m.add(i + 1)
 			}
-			continue
 		}
-		out = append(out, relation{name, c})
+		vs.matched[key] = m
 	}
-	return out
+	return m
+}
+
+// sharing returns the versions that have a relation in common.
+func (vs *versions) sharing(conflict bool, r relation) set {
+	key := relationKey{conflict, r.name, r.text}
+	m, ok := vs.shared[key]
+	if !ok {
+		m = newSet(len(vs.list) + 1)
+		for i := range vs.list {
+			of := vs.list[i].Dependencies
+			if conflict {
+				of = vs.list[i].Conflicts
+			}
+			if text, has := of[r.name]; has && text == r.text {
+				m.add(i + 1)
+			}
+		}
+		vs.shared[key] = m
+	}
+	return m
 }
 
 // findings returns what speaks against v on this kernel, or might.

@@ -26,9 +26,7 @@ type pack struct {
 	decided  bool
 	expanded []bool // by version: its incompatibilities are in
 	yankedOK []bool // by version: the user named exactly it
-	order    []int  // versions, best first
 	incs     []*incompat
-	matched  map[string]set // by constraint
 }
 
 // term says that a package is one of set.
@@ -110,16 +108,10 @@ func (in *input) solve(ctx context.Context, want []manifest.Spec, lenient bool) 
 }
 
 // next returns the first package that must be there and has no version yet.
+// narrow and undo see to it that there is none before s.first.
 func (s *solver) next() *pack {
 	for ; s.first < len(s.packs); s.first++ {
 		if p := s.packs[s.first]; !p.decided && !p.dom.has(0) {
-			return p
-		}
-	}
-	// Packages before may have become needed since they were passed.
-	for _, p := range s.packs {
-		if !p.decided && !p.dom.has(0) {
-			s.first = p.id
 			return p
 		}
 	}
@@ -146,33 +138,10 @@ func (s *solver) get(name string) (*pack, error) {
 	}
 	n := len(vs.list) + 1
 	p := &pack{versions: vs, id: len(s.packs), n: n, dom: fullSet(n),
-		expanded: make([]bool, n-1), yankedOK: make([]bool, n-1), matched: map[string]set{}}
-	for i, v := range vs.list {
-		p.order = append(p.order, i)
-		if v.preferred {
-			copy(p.order[1:], p.order)
-			p.order[0] = i
-		}
-	}
+		expanded: make([]bool, n-1), yankedOK: make([]bool, n-1)}
 	s.packs = append(s.packs, p)
 	s.byName[name] = p
 	return p, nil
-}
-
-// match returns the versions in a constraint.
-func (p *pack) match(c manifest.Constraint) set {
-	key := c.String()
-	if m, ok := p.matched[key]; ok {
-		return m
-	}
-	m := newSet(p.n)
-	for i, v := range p.list {
-		if c.Match(v.v) {
-			m.add(i + 1)
-		}
-	}
-	p.matched[key] = m
-	return m
 }
 
 func (p *pack) covered(c manifest.Constraint) set {
@@ -239,7 +208,7 @@ func (s *solver) addRoots(want []manifest.Spec) error {
 // spares finding each out.
 func (s *solver) expand(p *pack, i int) error {
 	p.expanded[i] = true
-	v := &p.list[i]
+	v := s.in.relations(p.name, &p.list[i])
 	only := func(f fact) {
 		s.add(&incompat{terms: []term{{p, setOf(p.n, i+1)}}, fact: f})
 	}
@@ -259,7 +228,7 @@ func (s *solver) expand(p *pack, i int) error {
 		if err != nil {
 			return err
 		}
-		same := p.sharing(func(o *version) []relation { return o.deps }, d)
+		same := p.sharing(false, d)
 		s.add(&incompat{terms: []term{{p, same}, {q, q.not(q.match(d.c))}}, fact: needFact{p, same, q, d.c}})
 	}
 	for _, d := range v.confl {
@@ -267,25 +236,12 @@ func (s *solver) expand(p *pack, i int) error {
 		if err != nil {
 			return err
 		}
-		same := p.sharing(func(o *version) []relation { return o.confl }, d)
+		same := p.sharing(true, d)
 		if m := q.covered(d.c); !m.empty() {
 			s.add(&incompat{terms: []term{{p, same}, {q, m}}, fact: conflictFact{p, same, q, d.c}})
 		}
 	}
 	return nil
-}
-
-// sharing returns the versions that have the same relation.
-func (p *pack) sharing(list func(*version) []relation, d relation) set {
-	out := newSet(p.n)
-	for i := range p.list {
-		for _, o := range list(&p.list[i]) {
-			if o.name == d.name && o.c.String() == d.c.String() {
-				out.add(i + 1)
-			}
-		}
-	}
-	return out
 }
 
 // add puts an incompatibility into the search.
@@ -312,6 +268,9 @@ func (s *solver) narrow(p *pack, to set, cause *incompat) {
 	s.trail = append(s.trail, step{p, p.dom, to, s.level, cause})
 	p.dom = to
 	s.dirty = append(s.dirty, p)
+	if !to.has(0) {
+		s.first = min(s.first, p.id)
+	}
 }
 
 // propagate draws every conclusion. It returns the root of an explanation if
@@ -460,6 +419,7 @@ func (s *solver) undo(level int) {
 	for len(s.trail) > 0 && s.trail[len(s.trail)-1].level > level {
 		st := s.trail[len(s.trail)-1]
 		s.trail = s.trail[:len(s.trail)-1]
+		s.first = min(s.first, st.p.id)
 		st.p.dom = st.prev
 		st.p.steps = st.p.steps[:len(st.p.steps)-1]
 		if st.cause == nil {
@@ -467,5 +427,4 @@ func (s *solver) undo(level int) {
 		}
 	}
 	s.level = level
-	s.first = 0
 }
