@@ -29,11 +29,32 @@ func Fits(findings []Finding) bool {
 	return true
 }
 
+// Checker checks requirements against one kernel. It remembers what it was asked,
+// as the versions of a package mostly require the same. One goroutine may use it
+// at a time.
+type Checker struct {
+	p   *Profile
+	btf BTFLookup
+
+	release map[string][]Finding
+	config  map[string][]Finding
+	types   map[string][]Finding
+}
+
+// NewChecker makes a Checker of a profile, which must not change any more. btf may
+// be nil: then every BTF requirement is unknown.
+func NewChecker(p *Profile, btf BTFLookup) *Checker {
+	return &Checker{p, btf, map[string][]Finding{}, map[string][]Finding{}, map[string][]Finding{}}
+}
+
+// Check is Checker.Check, once.
+func (p *Profile) Check(r Requirements, btf BTFLookup) []Finding { return NewChecker(p, btf).Check(r) }
+
 // Check returns what keeps r from being met on this kernel, in the order
-// architecture, release, hooks, runtime ABI, configuration, BTF; nothing if all is met. btf
-// may be nil: then every BTF requirement is unknown. Requirements that do not
-// parse are not met.
-func (p *Profile) Check(r Requirements, btf BTFLookup) []Finding {
+// architecture, release, hooks, runtime ABI, configuration, BTF; nothing if all is
+// met. Requirements that do not parse are not met.
+func (c *Checker) Check(r Requirements) []Finding {
+	p := c.p
 	var out []Finding
 	add := func(req string, a Answer, format string, args ...any) {
 		if a != Yes {
@@ -43,7 +64,7 @@ func (p *Profile) Check(r Requirements, btf BTFLookup) []Finding {
 	if r.Arch != "" && r.Arch != p.Arch {
 		add("architecture "+r.Arch, No, "this kernel is %s", p.Arch)
 	}
-	p.checkRelease(r.Release, add)
+	out = append(out, once(c.release, r.Release, p.checkRelease)...)
 	for _, h := range r.Hooks {
 		switch a := p.Hooks[h]; a {
 		case Yes:
@@ -62,27 +83,45 @@ func (p *Profile) Check(r Requirements, btf BTFLookup) []Finding {
 		add(fmt.Sprintf("runtime ABI %d", r.ABI), No, "the loaded runtime has %d", rt.ABI)
 	}
 	for _, s := range r.Config {
-		p.checkConfig(s, add)
+		out = append(out, once(c.config, s, p.checkConfig)...)
 	}
 	for _, s := range r.BTF {
-		req, err := ParseBTFReq(s)
-		switch {
-		case err != nil:
-			add(s, No, "%v", err)
-		case btf == nil:
-			add(req.String(), Unknown, "the BTF of this kernel could not be read")
-		default:
-			a, found := btf.LookupBTF(req)
-			if found == "" {
-				found = "this kernel does not have it"
-				if a != No {
-					found = "it could not be told whether this kernel has it"
-				}
-			}
-			add(req.String(), a, "%s", found)
-		}
+		out = append(out, once(c.types, s, c.checkBTF)...)
 	}
 	return out
+}
+
+// once is what check finds of s, asked for the first time only.
+func once(known map[string][]Finding, s string, check func(string, addFinding)) []Finding {
+	out, ok := known[s]
+	if !ok {
+		check(s, func(req string, a Answer, format string, args ...any) {
+			if a != Yes {
+				out = append(out, Finding{req, a, fmt.Sprintf(format, args...)})
+			}
+		})
+		known[s] = out
+	}
+	return out
+}
+
+func (c *Checker) checkBTF(s string, add addFinding) {
+	req, err := ParseBTFReq(s)
+	switch {
+	case err != nil:
+		add(s, No, "%v", err)
+	case c.btf == nil:
+		add(req.String(), Unknown, "the BTF of this kernel could not be read")
+	default:
+		a, found := c.btf.LookupBTF(req)
+		if found == "" {
+			found = "this kernel does not have it"
+			if a != No {
+				found = "it could not be told whether this kernel has it"
+			}
+		}
+		add(req.String(), a, "%s", found)
+	}
 }
 
 type addFinding = func(req string, a Answer, format string, args ...any)

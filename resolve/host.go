@@ -4,13 +4,14 @@ package resolve
 
 import "github.com/iupkg/iupkg/manifest"
 
-// OnProfile is the Host of a kernel's profile. btf may be nil.
-func OnProfile(p *manifest.Profile, btf manifest.BTFLookup) Host { return profileHost{p, btf} }
-
-type profileHost struct {
-	p   *manifest.Profile
-	btf manifest.BTFLookup
+// OnProfile is the Host of a kernel's profile, for one goroutine. btf may be nil.
+func OnProfile(p *manifest.Profile, btf manifest.BTFLookup) Host {
+	return profileHost{manifest.NewChecker(p, btf), p.Release}
 }
 
-func (h profileHost) Check(r manifest.Requirements) []manifest.Finding { return h.p.Check(r, h.btf) }
-func (h profileHost) String() string                                   { return h.p.Release }
+type profileHost struct {
+	*manifest.Checker
+	release string
+}
+
+func (h profileHost) String() string { return h.release }
