@@ -3,7 +3,8 @@
 // Bench measures what an extension costs beside the same work in eBPF, in
 // instructions of a virtual machine that counts them (QEMU's TCG, one CPU, -icount shift=0,sleep=off):
 // exact, and the same on every host. Each kernel is booted several times and
-// the boots must agree.
+// the boots must agree. Beside that it times whole processes of bin/iupkg on the
+// host (host.go); -only host measures just those.
 //
 // It runs in the repository's root, after `make build`. What the figures mean is said
 // in docs/evaluation.md, whose table it writes.
@@ -34,42 +35,41 @@ func main() {
 	lib := flag.String("lib", filepath.Join("lib", "iupkg"), "folder with runtime/RELEASE/iu.ko")
 	out := flag.String("out", filepath.Join("build", "bench.json"), "where the figures go")
 	doc := flag.String("doc", filepath.Join("docs", "evaluation.md"), "document to update; empty: none")
+	only := flag.String("only", "", "measure only guest, host, or one of the host's by name ("+hostNames()+"); other figures in the file stay")
 	appended := flag.String("append", "", "added to the kernels' command lines")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, strings.Fields(*kernels), *boots, *lib, *out, *doc, *appended); err != nil {
+	if err := run(ctx, strings.Fields(*kernels), *boots, *lib, *out, *doc, *only, *appended); err != nil {
 		fmt.Fprintln(os.Stderr, "bench: error:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, kernels []string, boots int, lib, out, doc, appended string) error {
+func run(ctx context.Context, kernels []string, boots int, lib, out, doc, only, appended string) error {
 	dir := strings.TrimSuffix(out, filepath.Ext(out))
-	guest, err := prepare(ctx, dir)
-	if err != nil {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
 	r := newReport(ctx)
+	if only != "" {
+		var err error
+		if r, err = earlier(ctx, out); err != nil {
+			return err
+		}
+	}
 	var unsteady error
-	for i, k := range kernels {
-		reports := make([]*wire.Report, boots)
-		for n := range reports {
-			say("%s, boot %d of %d", k, n+1, boots)
-			var err error
-			if reports[n], err = boot(ctx, k, lib, guest, appended); err != nil {
-				return fmt.Errorf("%s: %w", k, err)
-			}
-			if err := writeJSON(filepath.Join(dir, fmt.Sprintf("raw-%s-%d.json", k, n+1)), reports[n]); err != nil {
-				return err
-			}
+	if only == "" || only == "guest" {
+		r.Kernel, r.Machines = "", map[string]map[string]string{}
+		var err error
+		if unsteady, err = r.measureGuests(ctx, kernels, boots, lib, dir, appended); err != nil {
+			return err
 		}
-		suffix := ""
-		if i > 0 {
-			suffix = "." + k
+	}
+	if only != "guest" {
+		if err := r.measureHost(ctx, dir, only); err != nil {
+			return err
 		}
-		r.add(suffix, reports)
-		unsteady = errors.Join(unsteady, agree(k, reports))
 	}
 	if err := writeJSON(out, r); err != nil {
 		return err
@@ -84,6 +84,42 @@ func run(ctx context.Context, kernels []string, boots int, lib, out, doc, append
 		return nil
 	}
 	return r.updateDocument(doc)
+}
+
+func hostNames() string {
+	var names []string
+	for _, m := range hostMeasures {
+		names = append(names, m.name)
+	}
+	return strings.Join(names, ", ")
+}
+
+// measureGuests boots each kernel. Where boots differ that must not, unsteady says
+// so.
+func (r *report) measureGuests(ctx context.Context, kernels []string, boots int, lib, dir, appended string) (unsteady, err error) {
+	guest, err := prepare(ctx, dir)
+	if err != nil {
+		return nil, err
+	}
+	for i, k := range kernels {
+		reports := make([]*wire.Report, boots)
+		for n := range reports {
+			say("%s, boot %d of %d", k, n+1, boots)
+			if reports[n], err = boot(ctx, k, lib, guest, appended); err != nil {
+				return nil, fmt.Errorf("%s: %w", k, err)
+			}
+			if err := writeJSON(filepath.Join(dir, fmt.Sprintf("raw-%s-%d.json", k, n+1)), reports[n]); err != nil {
+				return nil, err
+			}
+		}
+		suffix := ""
+		if i > 0 {
+			suffix = "." + k
+		}
+		r.add(suffix, reports)
+		unsteady = errors.Join(unsteady, agree(k, reports))
+	}
+	return unsteady, nil
 }
 
 // boot measures once in a fresh machine.

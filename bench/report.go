@@ -63,7 +63,7 @@ func (r *report) add(suffix string, boots []*wire.Report) {
 			ratio := math.Round(out.Value / *f.Baseline * 1e4) / 1e4
 			out.Ratio = &ratio
 		}
-		r.Results = append(r.Results, out)
+		r.put(out)
 	}
 }
 

@@ -24,7 +24,8 @@ const module = "github.com/iupkg/iupkg"
 var arrows = map[string][]string{
 	// Programs: nobody imports them.
 	"cmd":               {"install", "resolve", "index", "registry", "signing", "kernel", "kernel/vm", "manifest", "toolchain"},
-	"bench":             {"internal/sideload", "kernel", "kernel/vm", "manifest"},
+	"bench":             {"internal/sideload", "internal/universe", "index", "kernel", "kernel/vm", "manifest", "registry", "signing"},
+	"internal/universe": {"manifest"},
 	"internal/demo":     {"internal/testbed", "kernel/vm"},
 	"internal/testbed":  {"kernel/vm"},
 	"internal/sideload": {"signing", "kernel", "manifest"},
@@ -49,7 +50,8 @@ var arrows = map[string][]string{
 // testArrows says what the tests of a unit may import beside that.
 var testArrows = map[string][]string{
 	// The tests of the kernel's edge run in machines, on signed objects.
-	"kernel": {"kernel/vm", "signing"},
+	"kernel":  {"kernel/vm", "signing"},
+	"resolve": {"internal/universe"},
 	// The index is tested in a registry, which is what it is published to.
 	"index":           {"registry"},
 	"internal/vmtest": {"internal/testbed", "kernel/vm"},
