@@ -2,6 +2,7 @@
 #
 # make demo     the whole road once, from source to memcached traffic in a stock kernel
 # make test     everything that CI runs
+# make torture  everything wrong in every context, over the stock kernels, into build/torture.json
 # make bench    all measurements, into build/bench.json and docs/evaluation.md
 # make build    bin/iupkg and lib/iupkg, what it needs at run time
 # make lint     formatting, vet, licences, no machine's own names
@@ -39,7 +40,7 @@ GO_FILES := go.mod go.sum $(filter-out kernel/module/% kernel/vm/%,$(call find,\
 	$(call find,kernel/vm,-name '*.go' -not -name '*_test.go')
 AGENT_FILES := go.mod $(call find,kernel/vm/agent kernel/vm/wire,-name '*.go')
 
-.PHONY: build demo bench test lint gen fuzz clean bootstrap plugin runtime sysroot FORCE
+.PHONY: build demo bench torture test lint gen fuzz clean bootstrap plugin runtime sysroot FORCE
 
 build: bin/iupkg $(LIB)/vm-agent $(LIB)/crate/.made $(LIB)/module/.made plugin runtime sysroot
 
@@ -95,6 +96,10 @@ demo: build
 
 bench: build
 	go run ./bench -kernels '$(KERNELS)'
+
+# SCALE=0.01 for a hundredth of the runs.
+torture: build
+	go run ./internal/torture -kernels '$(KERNELS)' -scale $(or $(SCALE),1)
 
 test: build
 	@scripts/test

@@ -127,7 +127,7 @@ func (b *bench) loadAll(ctx context.Context) error {
 			}
 		}
 		for _, m := range l.Maps {
-			if m.Name != "HASH" {
+			if m.Name != "hash" {
 				continue
 			}
 			pinned, err := ebpf.LoadPinnedMap(m.Pin, nil)

@@ -1,10 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# build.sh KERNELRELEASE HEADERSDIR VMLINUZ OUTDIR
+# build.sh KERNELRELEASE HEADERSDIR VMLINUZ OUTDIR [SOURCEDIR NAME]
 #
-# Builds OUTDIR/iu.ko, with module BTF, stripped of debug data. Works in a scratch
-# copy of the sources; does nothing if OUTDIR/iu.ko was made from the same sources,
+# Builds OUTDIR/iu.ko, or OUTDIR/NAME.ko from another folder, with module BTF, stripped of debug data.
+# Works in a scratch copy of the sources; does nothing if the module was made from the same sources,
 # headers and release. VMLINUZ is read only where the headers come without a vmlinux
 # (6.1): the base of module BTF is then unpacked from it. It may be "-" elsewhere.
 #
@@ -17,9 +17,10 @@ die() {
 	exit 1
 }
 
-[ $# -eq 4 ] || die "usage: build.sh KERNELRELEASE HEADERSDIR VMLINUZ OUTDIR"
-release=$1 headers=$2 vmlinuz=$3 out=$4
-src=$(cd "$(dirname "$0")" && pwd)
+[ $# -eq 4 ] || [ $# -eq 6 ] || die "usage: build.sh KERNELRELEASE HEADERSDIR VMLINUZ OUTDIR [SOURCEDIR NAME]"
+release=$1 headers=$2 vmlinuz=$3 out=$4 name=${6:-iu}
+self=$(cd "$(dirname "$0")" && pwd)/build.sh
+src=$(cd "${5:-$(dirname "$0")}" && pwd)
 [ -f "$headers/Module.symvers" ] || die "$headers: no kernel headers here"
 
 hash=$(
@@ -27,10 +28,11 @@ hash=$(
 	{
 		echo "$release"
 		sha256sum <"$headers/Module.symvers"
-		sha256sum Kbuild build.sh ./*.c ./*.h ./*.S
+		cat Kbuild "$self" | sha256sum
+		find . -maxdepth 1 -name '*.[chS]' | sort | xargs sha256sum
 	} | sha256sum | cut -d' ' -f1
 )
-if [ -f "$out/iu.ko" ] && [ "$(cat "$out/iu.ko.hash" 2>/dev/null)" = "$hash" ]; then
+if [ -f "$out/$name.ko" ] && [ "$(cat "$out/$name.ko.hash" 2>/dev/null)" = "$hash" ]; then
 	exit 0
 fi
 
@@ -38,7 +40,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 trap 'exit 1' HUP INT TERM
 mkdir "$work/src"
-cp "$src"/Kbuild "$src"/*.c "$src"/*.h "$src"/*.S "$work/src"
+cp "$src"/Kbuild "$src"/*.[chS] "$work/src"
 
 make -C "$headers" M="$work/src" KERNELRELEASE="$release" modules >"$work/log" 2>&1 || {
 	cat "$work/log" >&2
@@ -48,7 +50,7 @@ make -C "$headers" M="$work/src" KERNELRELEASE="$release" modules >"$work/log" 2
 if grep -E 'warning:|WARNING:' "$work/log" >&2; then
 	die "the build for $release has warnings"
 fi
-ko=$work/src/iu.ko
+ko=$work/src/$name.ko
 
 # The ELF inside a bzImage, by the boot protocol's header (Documentation/arch/x86/boot.rst).
 field() { # OFFSET BYTES
@@ -99,7 +101,7 @@ fi
 strip -g "$ko"
 
 mkdir -p "$out"
-rm -f "$out/iu.ko.hash"
-cp "$ko" "$out/iu.ko.new"
-mv "$out/iu.ko.new" "$out/iu.ko"
-echo "$hash" >"$out/iu.ko.hash"
+rm -f "$out/$name.ko.hash"
+cp "$ko" "$out/$name.ko.new"
+mv "$out/$name.ko.new" "$out/$name.ko"
+echo "$hash" >"$out/$name.ko.hash"

@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/iupkg/iupkg/internal/torture/wire"
+	"github.com/iupkg/iupkg/kernel"
+)
+
+// property is one thing that a program can do wrong.
+type property struct {
+	name  string
+	mode  uint64 // as in ext/modes.rs
+	cause string // of the fault; empty: none
+	runs  uint64
+}
+
+var properties = []property{
+	{"nothing", 0, "", 10_000},
+	{"panic", 1, "panic", 10_000},
+	{"loop", 2, "budget", 1_000},
+	{"overflow", 3, "stack", 1_000},
+	{"panic-lock", 4, "panic", 10_000},
+	{"loop-lock", 5, "budget", 100},
+	{"overflow-lock", 6, "stack", 1_000},
+	{"loop-helper", 7, "budget", 100},
+	{"second-lock", 8, "lock", 10_000},
+}
+
+// testCase is a property in a context at a hook.
+type testCase struct {
+	property
+	hook    string
+	e       *extension
+	program string
+	driver
+}
+
+func (c *testCase) name() string { return c.property.name + "." + c.context + "." + c.hook }
+
+func (c *testCase) matches(only string) bool { return strings.Contains(c.name(), only) }
+
+func (c *testCase) scaled(by float64) { c.runs = max(1, uint64(float64(c.runs)*by)) }
+
+// cases lists what can be done with the programs of an extension.
+func (e *extension) cases() []*testCase {
+	var all []*testCase
+	for _, p := range e.Programs {
+		hook := string(p.Hook)
+		for _, d := range drivers(hook) {
+			for _, what := range properties {
+				all = append(all, &testCase{what, hook, e, p.Name, d})
+			}
+		}
+	}
+	return all
+}
+
+// drivers lists the contexts in which a hook can be reached.
+func drivers(hook string) []driver {
+	switch hook {
+	case "xdp":
+		return []driver{inTestRun(xdpTx), live}
+	case "tc":
+		return []driver{inTestRun(tcShot), live}
+	}
+	var all []driver
+	for i := range pointContexts {
+		all = append(all, atPoint(uint32(i)))
+	}
+	return all
+}
+
+// What the programs return after a fault.
+const (
+	xdpTx  = 3
+	tcShot = 2
+)
+
+func (c *testCase) run(m *machine) wire.Case {
+	r := wire.Case{Property: c.property.name, Context: c.context, Hook: c.hook, Runs: c.runs}
+	if err := c.try(m, &r); err != nil {
+		r.Wrong = err.Error()
+	}
+	return r
+}
+
+func (c *testCase) try(m *machine, r *wire.Case) error {
+	// Whatever is allocated once is not a leak.
+	if err := c.once(m, min(c.runs, 16), new(wire.Case)); err != nil {
+		return err
+	}
+	mark, err := memory()
+	if err != nil {
+		return err
+	}
+	before, err := objects()
+	if err != nil {
+		return err
+	}
+	if err := c.once(m, c.runs, r); err != nil {
+		return err
+	}
+	after, err := objects()
+	if err != nil {
+		return err
+	}
+	more, err := grown(mark, slack)
+	if err != nil {
+		return err
+	}
+	if more {
+		r.Leaks++
+	}
+	if after > before {
+		r.Leaks += after - before
+	}
+	if r.Leaks > 0 {
+		return fmt.Errorf("%d leaks", r.Leaks)
+	}
+	// A program that has done wrong does right when told to: no lock is left held.
+	if err := c.e.mode(0); err != nil {
+		return err
+	}
+	c.property = properties[0]
+	return c.once(m, 1, new(wire.Case))
+}
+
+// slack is less than 10,000 of the smallest things that can leak, KiB.
+const slack = 256
+
+// once does it n times and compares the program's counters with that.
+func (c *testCase) once(m *machine, n uint64, r *wire.Case) error {
+	before, err := c.e.status(c.program)
+	if err != nil {
+		return err
+	}
+	if err := c.e.mode(c.mode); err != nil {
+		return err
+	}
+	// The verdict of a run without a fault is another.
+	drive := c.driver
+	if c.cause == "" && c.context == "task" {
+		switch c.hook {
+		case "xdp":
+			drive = inTestRun(1)
+		case "tc":
+			drive = inTestRun(0)
+		}
+	}
+	took, unbalanced, err := drive.run(m, c.e, c.program, n)
+	if err != nil {
+		return err
+	}
+	r.Leaks += unbalanced
+	after, err := c.settled(before, n)
+	if err != nil {
+		return err
+	}
+	if ran := after.Runs - before.Runs; ran != n {
+		return fmt.Errorf("%d runs counted, were %d", ran, n)
+	}
+	r.Survived = n
+	for cause, count := range after.Faults {
+		if more := count - before.Faults[cause]; cause == c.cause {
+			r.Survived = more
+		} else if more > 0 {
+			return fmt.Errorf("%d faults of cause %s", more, cause)
+		}
+	}
+	if r.Survived != n {
+		return fmt.Errorf("%d faults of cause %s, want %d", r.Survived, c.cause, n)
+	}
+	if c.cause == "budget" && len(took) > 0 {
+		slices.Sort(took)
+		over := func(i int) float64 { return float64(took[i]-after.Budget) / float64(time.Millisecond) }
+		r.OverrunMs = &[2]float64{over((len(took)*99+99)/100 - 1), over(len(took) - 1)}
+	}
+	return nil
+}
+
+// settled is the status once n faults have been counted: a run counts when it begins, its
+// fault when it ends. The status as it is when that does not come.
+func (c *testCase) settled(before kernel.ProgramStatus, n uint64) (kernel.ProgramStatus, error) {
+	for began := time.Now(); ; time.Sleep(time.Millisecond) {
+		s, err := c.e.status(c.program)
+		if err != nil || c.cause == "" || s.Faults[c.cause]-before.Faults[c.cause] >= n || time.Since(began) > 5*time.Second {
+			return s, err
+		}
+	}
+}

@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+	"github.com/iupkg/iupkg/internal/sideload"
+	"github.com/iupkg/iupkg/kernel"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// Pairs of interfaces, one for each hook that sees packets: what one drops the other would
+// not see. The receiving ends, as the extension has them, carry the programs, and nothing but this suite speaks there.
+var pairs = map[string][2]string{"xdp": {"iut0", "iut1"}, "tc": {"iut2", "iut3"}}
+
+// machine is what cases are run on.
+type machine struct {
+	point   *os.File                  // /dev/iu_torture
+	socket  int                       // AF_PACKET
+	senders map[string]*net.Interface // by hook
+}
+
+func newMachine(dir sideload.Folder) (*machine, error) {
+	module, err := os.Open(dir.File("iu_torture.ko"))
+	if err != nil {
+		return nil, err
+	}
+	defer module.Close()
+	if err := unix.FinitModule(int(module.Fd()), "", 0); err != nil {
+		return nil, fmt.Errorf("load iu_torture.ko: %w", err)
+	}
+	m := new(machine)
+	// The node comes by udev or devtmpfs, in its own time.
+	for range 50 {
+		if m.point, err = os.OpenFile("/dev/iu_torture", os.O_RDWR, 0); err == nil {
+			break
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	if err != nil {
+		return nil, err
+	}
+	m.senders = map[string]*net.Interface{}
+	for hook, names := range pairs {
+		if m.senders[hook], err = newPair(names); err != nil {
+			return nil, err
+		}
+	}
+	m.socket, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
+	return m, err
+}
+
+// newPair makes two interfaces and returns the first.
+func newPair(names [2]string) (*net.Interface, error) {
+	pair := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: names[0], MTU: 1500}, PeerName: names[1]}
+	if err := netlink.LinkAdd(pair); err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		if err := os.WriteFile("/proc/sys/net/ipv6/conf/"+name+"/disable_ipv6", []byte("1"), 0); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return nil, err
+		}
+		l, err := netlink.LinkByName(name)
+		if err != nil {
+			return nil, err
+		}
+		if err := netlink.LinkSetUp(l); err != nil {
+			return nil, err
+		}
+	}
+	return net.InterfaceByName(names[0])
+}
+
+var frame = append([]byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, 0, 1, 0x88, 0xb5}, make([]byte, 86)...)
+
+func (m *machine) send(hook string, n int) error {
+	to := &unix.SockaddrLinklayer{Ifindex: m.senders[hook].Index, Protocol: 0xb588, Halen: 6}
+	for range n {
+		if err := unix.Sendto(m.socket, frame, 0, to); err != nil {
+			return fmt.Errorf("send a packet: %w", err)
+		}
+	}
+	return nil
+}
+
+// objects counts what the kernel holds of programs, maps, links, slots' extensions and modules.
+func objects() (uint64, error) {
+	var n uint64
+	for id := ebpf.ProgramID(0); ; n++ {
+		next, err := ebpf.ProgramGetNextID(id)
+		if err != nil {
+			break
+		}
+		id = next
+	}
+	for id := ebpf.MapID(0); ; n++ {
+		next, err := ebpf.MapGetNextID(id)
+		if err != nil {
+			break
+		}
+		id = next
+	}
+	for it := new(link.Iterator); it.Next(); {
+		n++
+	}
+	modules, err := os.ReadFile("/proc/modules")
+	if err != nil {
+		return 0, err
+	}
+	n += uint64(strings.Count(string(modules), "\niux_"))
+	all, err := kernel.List()
+	return n + uint64(len(all)), err
+}
+
+// memory is what the kernel has allocated for itself, in KiB. Page cache and user
+// space are not in it; inode and dentry caches are dropped before.
+func memory() (int64, error) {
+	if err := os.WriteFile("/proc/sys/vm/drop_caches", []byte("3"), 0); err != nil {
+		return 0, err
+	}
+	f, err := os.Open("/proc/meminfo")
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	var sum int64
+	for s := bufio.NewScanner(f); s.Scan(); {
+		var name string
+		var kib int64
+		if _, err := fmt.Sscan(s.Text(), &name, &kib); err != nil {
+			continue
+		}
+		switch name {
+		case "SUnreclaim:", "VmallocUsed:", "Percpu:", "KernelStack:", "PageTables:":
+			sum += kib
+		}
+	}
+	return sum, nil
+}
+
+// grown says whether memory stays above a mark by more than slack, KiB. The kernel frees much in its own time.
+func grown(mark, slack int64) (bool, error) {
+	for range 40 {
+		now, err := memory()
+		if err != nil || now <= mark+slack {
+			return false, err
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	return true, nil
+}
+
+// extension is a loaded one.
+type extension struct {
+	*kernel.Loaded
+	programs map[string]*ebpf.Program // stubs
+	maps     map[string]*ebpf.Map
+}
+
+func (m *machine) load(ctx context.Context, dir sideload.Folder, name string) (*extension, error) {
+	spec, err := dir.Spec(name)
+	if err != nil {
+		return nil, err
+	}
+	e := &extension{programs: map[string]*ebpf.Program{}, maps: map[string]*ebpf.Map{}}
+	if e.Loaded, err = kernel.Load(ctx, spec); err != nil {
+		return nil, err
+	}
+	for _, p := range e.Programs {
+		if e.programs[p.Name], err = ebpf.LoadPinnedProgram(p.Pin, nil); err != nil {
+			return nil, err
+		}
+	}
+	for _, x := range e.Maps {
+		if e.maps[x.Name], err = ebpf.LoadPinnedMap(x.Pin, nil); err != nil {
+			return nil, err
+		}
+	}
+	return e, nil
+}
+
+func (e *extension) unload(ctx context.Context) error {
+	for _, p := range e.programs {
+		p.Close()
+	}
+	for _, x := range e.maps {
+		x.Close()
+	}
+	return kernel.Unload(ctx, e.Loaded)
+}
+
+// mode says what the extension's programs do from now on.
+func (e *extension) mode(n uint64) error { return e.maps["mode"].Put(uint32(0), n) }
+
+// status is the program's counters.
+func (e *extension) status(program string) (kernel.ProgramStatus, error) {
+	s, err := kernel.StatusOf(e.Name)
+	if err != nil {
+		return kernel.ProgramStatus{}, err
+	}
+	for _, p := range s.Programs {
+		if p.Name == program {
+			return p, nil
+		}
+	}
+	return kernel.ProgramStatus{}, fmt.Errorf("%s has no program %s", e.Name, program)
+}

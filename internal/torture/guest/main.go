@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Guest tortures the runtime of the machine that it runs in: see package
+// torture. It wants a folder as of package sideload, with iu_torture.ko in it,
+// and prints one wire.Case a line. Never run it on a machine that matters.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+
+	"github.com/iupkg/iupkg/internal/sideload"
+)
+
+func main() {
+	scale := flag.Float64("scale", 1, "factor on the number of runs")
+	only := flag.String("only", "", "only cases whose name contains this")
+	flag.Parse()
+	if err := torture(context.Background(), sideload.Folder(flag.Arg(0)), *scale, *only); err != nil {
+		fmt.Fprintf(os.Stderr, "guest: error: %+v\n", err)
+		os.Exit(1)
+	}
+}
+
+func torture(ctx context.Context, dir sideload.Folder, scale float64, only string) error {
+	if err := dir.Ready(ctx); err != nil {
+		return err
+	}
+	m, err := newMachine(dir)
+	if err != nil {
+		return err
+	}
+	names, err := dir.Names()
+	if err != nil {
+		return err
+	}
+	out := json.NewEncoder(os.Stdout)
+	for _, name := range names {
+		e, err := m.load(ctx, dir, name)
+		if err != nil {
+			return err
+		}
+		for _, c := range e.cases() {
+			if c.scaled(scale); !c.matches(only) {
+				continue
+			}
+			if err := out.Encode(c.run(m)); err != nil {
+				return err
+			}
+		}
+		if err := e.unload(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
