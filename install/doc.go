@@ -13,6 +13,7 @@
 //	generations/<N>.json    a committed set of packages (type Generation), never rewritten
 //	current                 symbolic link to generations/<N>.json, the set in force
 //	loaded/<name>.json      what the kernel made of a package (kernel.Loaded), for the running boot
+//	loaded/<name>.next      the same of a replacement that is not known to be committed
 //	pending.json            the transaction under way (type journal); gone when it ended
 //	lock                    flock'ed by the one writer
 //	index/, trust/          of the packages index and signing
@@ -38,7 +39,10 @@
 // runs those in reverse order, so a failed transaction leaves blobs, kernel and
 // generations as they were. What a killed transaction leaves in the kernel (the
 // runtime drops by itself what was not committed; pins in bpffs stay) is in
-// the journal, and the next writer undoes it first.
+// the journal, and the next writer undoes it first: what of the old generation is
+// still whole stays as it is, a replacement is taken back in place with its maps,
+// all else is unloaded and loaded again. After a reboot, when the kernel has
+// nothing, Restore loads the generation in force.
 //
 // # Trust
 //

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 
 	"github.com/iupkg/iupkg/kernel"
 )
@@ -21,6 +22,7 @@ type journal struct {
 	Base   int    `json:"base"` // generation to go back to
 	Next   int    `json:"next"` // generation that says it was committed
 	Did    string `json:"did"`
+	Boot   string `json:"boot"` // the boot that it was under way in
 	// Loads are names that it may have loaded; Unloads packages of the base that
 	// it may have unloaded or replaced.
 	Loads   []string `json:"loads"`
@@ -68,8 +70,11 @@ func (l *Lock) Recover(ctx context.Context, env *Env) error {
 		return err
 	}
 	if cur.Number != j.Next {
-		if err := l.undo(ctx, env, cur, &j); err != nil {
-			return fmt.Errorf("undo %q, which was interrupted: %w", j.Did, err)
+		// After a reboot the kernel has nothing to undo; Restore does the rest.
+		if j.Boot == bootID() {
+			if err := l.undo(ctx, env, cur, &j); err != nil {
+				return fmt.Errorf("undo %q, which was interrupted: %w", j.Did, err)
+			}
 		}
 		// It may have been written and not become current.
 		if err := remove(r.generationPath(j.Next)); err != nil {
@@ -84,44 +89,26 @@ func (l *Lock) Recover(ctx context.Context, env *Env) error {
 // has. What the kernel holds decides, not how far the transaction is thought to
 // have got.
 func (l *Lock) undo(ctx context.Context, env *Env, cur *Generation, j *journal) error {
-	status, err := env.Kernel.Status()
-	if errors.Is(err, kernel.ErrNoRuntime) {
-		status = nil // after a reboot: only pins and filters could be left, and are not
+	if _, err := env.Kernel.Status(); errors.Is(err, kernel.ErrNoRuntime) {
+		return nil // what took the runtime away took all else with it
 	} else if err != nil {
 		return err
 	}
-	objects := map[string]string{} // name to object
-	for _, s := range status {
-		objects[s.Name] = fmt.Sprintf("sha256:%x", s.Digest)
-	}
-	inBase := map[string]bool{}
-	for _, name := range j.Unloads {
-		inBase[name] = true
-	}
-	for _, name := range j.Loads {
-		pkg := cur.Find(name)
-		if inBase[name] && pkg != nil && l.root.loadedAs(pkg, objects[name]) {
-			continue // the old one is there still, or again
-		}
-		if err := l.root.unload(ctx, env, name); err != nil {
-			return err
-		}
-		delete(objects, name)
-	}
-	if err != nil { // no runtime: nothing can be loaded, nor was
-		return nil
-	}
-	for _, name := range j.Unloads {
-		pkg := cur.Find(name)
-		if pkg == nil || objects[name] == pkg.Object {
+	for i := len(j.Loads) - 1; i >= 0; i-- {
+		if cur.Find(j.Loads[i]) != nil {
 			continue
 		}
-		s, _, err := verify(l.root.Store, env, pkg)
-		if err != nil {
+		if err := l.root.unload(ctx, env, j.Loads[i]); err != nil {
 			return err
 		}
-		if _, err := l.root.load(ctx, env, s.spec); err != nil {
-			return err
+	}
+	for i := range cur.Packages {
+		p := &cur.Packages[i]
+		if !slices.Contains(j.Loads, p.Name) && !slices.Contains(j.Unloads, p.Name) {
+			continue
+		}
+		if _, err := l.root.ensure(ctx, env, p); err != nil {
+			return fmt.Errorf("%s %s: %w", p.Name, p.Version, err)
 		}
 	}
 	return nil

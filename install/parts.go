@@ -42,6 +42,11 @@ type Kernel interface {
 	Replace(ctx context.Context, old *kernel.Loaded, spec kernel.LoadSpec) (*kernel.Loaded, error)
 	// Unload removes what is there under the name; nothing there is no failure.
 	Unload(ctx context.Context, l *kernel.Loaded) error
+	// Intact says with *kernel.Broken what of a load is not as it was left.
+	Intact(l *kernel.Loaded) error
+	// Settle ends what a load or replacement that was killed has left around l; if l
+	// is not what runs it fails with *kernel.Broken. It may change l's pins.
+	Settle(ctx context.Context, l *kernel.Loaded) error
 	// Status is what is loaded; kernel.ErrNoRuntime if nothing can be.
 	Status() ([]kernel.Status, error)
 }
@@ -66,6 +71,12 @@ func (l Live) Replace(ctx context.Context, old *kernel.Loaded, spec kernel.LoadS
 
 // Unload is kernel.Unload.
 func (Live) Unload(ctx context.Context, l *kernel.Loaded) error { return kernel.Unload(ctx, l) }
+
+// Intact is kernel.Loaded.Intact.
+func (Live) Intact(l *kernel.Loaded) error { return l.Intact() }
+
+// Settle is kernel.Settle.
+func (Live) Settle(ctx context.Context, l *kernel.Loaded) error { return kernel.Settle(ctx, l) }
 
 // Status is kernel.List.
 func (Live) Status() ([]kernel.Status, error) { return kernel.List() }

@@ -7,7 +7,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"maps"
 	"os"
 	"path/filepath"
 
@@ -39,15 +38,10 @@ func (r *Root) record(name string) *kernel.Loaded {
 	return nil
 }
 
-// loadedAs says whether what the kernel has under the package's name is known to
-// be that package with its parameters, given the object that the kernel has.
-func (r *Root) loadedAs(pkg *Package, object string) bool {
-	b := r.readRecord(pkg.Name)
-	return b != nil && object == pkg.Object && b.Loaded.Digest == pkg.Object && maps.Equal(b.Set, pkg.Params)
-}
+func (r *Root) readRecord(name string) *bootRecord { return readRecord(r.recordPath(name), name) }
 
-func (r *Root) readRecord(name string) *bootRecord {
-	data, err := os.ReadFile(r.recordPath(name))
+func readRecord(path, name string) *bootRecord {
+	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil
 	}
@@ -58,15 +52,25 @@ func (r *Root) readRecord(name string) *bootRecord {
 	return &b
 }
 
-func (r *Root) setRecord(l *kernel.Loaded, set map[string]string) error {
-	data, err := json.MarshalIndent(bootRecord{bootID(), set, l}, "", "  ")
+func (b *bootRecord) encode() ([]byte, error) {
+	data, err := json.MarshalIndent(b, "", "  ")
+	return append(data, '\n'), err
+}
+
+func writeRecord(path string, l *kernel.Loaded, set map[string]string) error {
+	data, err := (&bootRecord{bootID(), set, l}).encode()
 	if err != nil {
 		return err
 	}
-	return writeFile(r.recordPath(l.Name), append(data, '\n'))
+	return writeFile(path, data)
 }
 
-func bootID() string {
+func (r *Root) setRecord(l *kernel.Loaded, set map[string]string) error {
+	return writeRecord(r.recordPath(l.Name), l, set)
+}
+
+// bootID tells boots apart; tests have boots of their own.
+var bootID = func() string {
 	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {
 		return "unknown"
@@ -74,19 +78,33 @@ func bootID() string {
 	return string(bytes.TrimSpace(b))
 }
 
-// load loads and keeps the record; without it nothing stays loaded.
-func (r *Root) load(ctx context.Context, env *Env, spec kernel.LoadSpec) (*kernel.Loaded, error) {
+// nextPath is where the record of a replacement is while it is not known whether
+// it was committed.
+func (r *Root) nextPath(name string) string { return filepath.Join(r.dir, "loaded", name+".next") }
+
+// load loads, with the record written before the kernel is told to keep it. With
+// must, nothing stays loaded without a record; else a full disk is no reason not to
+// load what was loaded before.
+func (r *Root) load(ctx context.Context, env *Env, spec kernel.LoadSpec, must bool) (*kernel.Loaded, error) {
+	wrote := false
+	spec.Record = func(l *kernel.Loaded) error {
+		wrote = true
+		if err := r.setRecord(l, spec.Params); err != nil && must {
+			return err
+		}
+		return nil
+	}
 	l, err := env.Kernel.Load(ctx, spec)
 	if err != nil {
+		if wrote {
+			err = errors.Join(err, remove(r.recordPath(spec.Manifest.Name)))
+		}
 		return nil, err
-	}
-	if err := r.setRecord(l, spec.Params); err != nil {
-		return nil, errors.Join(err, env.Kernel.Unload(context.WithoutCancel(ctx), l))
 	}
 	return l, nil
 }
 
-// unload unloads and drops the record.
+// unload unloads and drops the records.
 func (r *Root) unload(ctx context.Context, env *Env, name string) error {
 	l := r.record(name)
 	if l == nil {
@@ -95,18 +113,32 @@ func (r *Root) unload(ctx context.Context, env *Env, name string) error {
 	if err := env.Kernel.Unload(ctx, l); err != nil {
 		return err
 	}
-	return remove(r.recordPath(name))
+	return errors.Join(remove(r.recordPath(name)), remove(r.nextPath(name)))
 }
 
-// replace replaces and keeps the new record. If that cannot be written, the old
-// one is of no use to the next replacement, which then removes and loads.
-func (r *Root) replace(ctx context.Context, env *Env, old *kernel.Loaded, spec kernel.LoadSpec) (*kernel.Loaded, error) {
+// replace replaces, with the new record beside the old one until the kernel has
+// been told to keep the new version.
+func (r *Root) replace(ctx context.Context, env *Env, old *kernel.Loaded, spec kernel.LoadSpec, must bool) (*kernel.Loaded, error) {
+	next, wrote := r.nextPath(old.Name), false
+	spec.Record = func(l *kernel.Loaded) error {
+		wrote = true
+		if err := writeRecord(next, l, spec.Params); err != nil && must {
+			return err
+		}
+		return nil
+	}
 	l, err := env.Kernel.Replace(ctx, old, spec)
 	if err != nil {
+		if wrote {
+			err = errors.Join(err, remove(next))
+		}
 		return nil, err
 	}
-	if err := r.setRecord(l, spec.Params); err != nil {
-		_ = remove(r.recordPath(l.Name))
+	// The new record has some pins where they were before all was settled; if it
+	// cannot be written again as they are now, the next to settle finds them.
+	if err := os.Rename(next, r.recordPath(l.Name)); err == nil {
+		_ = syncDir(filepath.Dir(next))
 	}
+	_ = r.setRecord(l, spec.Params)
 	return l, nil
 }

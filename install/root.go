@@ -30,17 +30,25 @@ func (r *Root) Dir() string { return r.dir }
 // Sub is the path of another package's state below the root.
 func (r *Root) Sub(name string) string { return filepath.Join(r.dir, name) }
 
-// create makes the directories a writer needs.
+// create makes the directories a writer needs, the last one of them last: a root
+// that was made in part is made whole.
 func (r *Root) create() error {
-	if _, err := os.Stat(r.Sub("generations")); err == nil {
+	const last = "generations"
+	if _, err := os.Stat(r.Sub(last)); err == nil {
 		return nil
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	for _, d := range []string{"blobs/sha256", "artifacts", "generations", "loaded"} {
+	for _, d := range []string{"blobs/sha256", "artifacts", "loaded"} {
 		if err := os.MkdirAll(r.Sub(d), 0o755); err != nil {
 			return err
 		}
 	}
-	return errors.Join(syncDir(r.dir), syncDir(r.Sub("blobs")))
+	if err := errors.Join(syncDir(r.Sub("blobs")), syncDir(r.dir), syncDir(filepath.Dir(r.dir))); err != nil {
+		return err
+	}
+	if err := os.Mkdir(r.Sub(last), 0o755); err != nil {
+		return err
+	}
+	return syncDir(r.dir)
 }

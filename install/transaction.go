@@ -103,7 +103,7 @@ func (t *transaction) change(ctx context.Context) error {
 	if t.next, err = t.root.nextNumber(); err != nil {
 		return err
 	}
-	j := &journal{Schema: schema, Base: t.base.Number, Next: t.next, Did: t.plan.Did, Loads: []string{}, Unloads: []string{}}
+	j := &journal{Schema: schema, Base: t.base.Number, Next: t.next, Did: t.plan.Did, Boot: bootID(), Loads: []string{}, Unloads: []string{}}
 	for _, c := range t.plan.Changes {
 		if c.Op != OpKeep && c.New != nil {
 			j.Loads = append(j.Loads, c.Name())
@@ -156,7 +156,7 @@ func (t *transaction) changeOne(ctx context.Context, c *Change) error {
 }
 
 func (t *transaction) load(ctx context.Context, s *staged) error {
-	loaded, err := t.root.load(ctx, t.env, s.spec)
+	loaded, err := t.root.load(ctx, t.env, s.spec, true)
 	if err != nil {
 		return err
 	}
@@ -181,7 +181,7 @@ func (t *transaction) unload(ctx context.Context, old *Package) error {
 		if errAgain != nil {
 			return errAgain
 		}
-		_, err := t.root.load(ctx, t.env, again.spec)
+		_, err := t.root.load(ctx, t.env, again.spec, false)
 		return err
 	})
 	t.env.report(Event{Kind: EventUnloaded, Name: old.Name, Version: old.Version})
@@ -207,12 +207,12 @@ func (t *transaction) replace(ctx context.Context, old *Package, was *kernel.Loa
 	if err != nil {
 		return err
 	}
-	loaded, err := t.root.replace(ctx, t.env, was, s.spec)
+	loaded, err := t.root.replace(ctx, t.env, was, s.spec, true)
 	if err != nil {
 		return err
 	}
 	t.did(func(ctx context.Context) error {
-		_, err := t.root.replace(ctx, t.env, loaded, again.spec)
+		_, err := t.root.replace(ctx, t.env, loaded, again.spec, false)
 		return err
 	})
 	t.env.report(Event{Kind: EventReplaced, Name: s.pkg.Name, Version: s.pkg.Version, Loaded: loaded})

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/iupkg/iupkg/kernel"
@@ -63,17 +64,32 @@ func (k *recorder) Load(_ context.Context, spec kernel.LoadSpec) (*kernel.Loaded
 	if _, there := k.loaded[spec.Manifest.Name]; there {
 		return nil, kernel.ErrLoaded
 	}
-	err := k.step(func() { k.loaded[spec.Manifest.Name] = describe(&spec) })
-	return &kernel.Loaded{Name: spec.Manifest.Name, Version: spec.Manifest.Version, Digest: Digest(spec.Object)}, err
+	l := &kernel.Loaded{Name: spec.Manifest.Name, Version: spec.Manifest.Version, Digest: Digest(spec.Object)}
+	if err := spec.Record(l); err != nil {
+		return nil, err
+	}
+	return l, k.step(func() { k.loaded[spec.Manifest.Name] = describe(&spec) })
 }
 
 func (k *recorder) Replace(_ context.Context, old *kernel.Loaded, spec kernel.LoadSpec) (*kernel.Loaded, error) {
 	if !strings.HasPrefix(k.loaded[old.Name], old.Digest) {
 		return nil, kernel.ErrNotLoaded
 	}
-	err := k.step(func() { k.loaded[old.Name] = describe(&spec) })
-	return &kernel.Loaded{Name: spec.Manifest.Name, Version: spec.Manifest.Version, Digest: Digest(spec.Object)}, err
+	l := &kernel.Loaded{Name: spec.Manifest.Name, Version: spec.Manifest.Version, Digest: Digest(spec.Object)}
+	if err := spec.Record(l); err != nil {
+		return nil, err
+	}
+	return l, k.step(func() { k.loaded[old.Name] = describe(&spec) })
 }
+
+func (k *recorder) Intact(l *kernel.Loaded) error {
+	if !strings.HasPrefix(k.loaded[l.Name], l.Digest+" ") {
+		return &kernel.Broken{What: "another runs"}
+	}
+	return nil
+}
+
+func (k *recorder) Settle(_ context.Context, l *kernel.Loaded) error { return k.Intact(l) }
 
 func (k *recorder) Unload(_ context.Context, l *kernel.Loaded) error {
 	return k.step(func() { delete(k.loaded, l.Name) })
@@ -162,13 +178,14 @@ func (s *shelf) Fetch(_ context.Context, _, digest string, into *Store) (*Fetche
 	return f, nil
 }
 
-var testKeys = func() *signing.Keys {
+// testKeys are made when first asked for: not in the processes that crash tests start.
+var testKeys = sync.OnceValue(func() *signing.Keys {
 	k, err := signing.NewKeys("tester")
 	if err != nil {
 		panic(err)
 	}
 	return k
-}()
+})
 
 type bench struct {
 	*testing.T
@@ -180,12 +197,12 @@ type bench struct {
 
 func newBench(t *testing.T) *bench {
 	b := &bench{T: t, root: Open(t.TempDir()), rec: &recorder{loaded: map[string]string{}}}
-	b.shelf = &shelf{keys: testKeys, blobs: map[string][]byte{}, pkgs: map[string]*Fetched{}}
+	b.shelf = &shelf{keys: testKeys(), blobs: map[string][]byte{}, pkgs: map[string]*Fetched{}}
 	policy, err := signing.OpenPolicy(b.root.Sub("trust"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	id, err := testKeys.Identity("*")
+	id, err := testKeys().Identity("*")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -23,7 +23,7 @@ const (
 	PartSignatures Part = "signatures" // publisher's and kernel's, by today's policy
 	PartKernel     Part = "kernel"     // the extension loaded is this object
 	PartModule     Part = "module"     // its wrapper
-	PartPins       Part = "pins"       // of maps, stubs and links
+	PartPins       Part = "pins"       // of maps, stubs and links, and where the links lead
 )
 
 // A Check is one thing that was compared.
@@ -127,30 +127,11 @@ func (r *Root) verifyKernel(env *Env, pkg *Package, say func(Part, bool, string,
 		say(PartPins, false, "there is no record of this boot of what was pinned")
 		return
 	}
-	pins, missing := 0, []string{}
-	check := func(pin string) {
-		if pin == "" {
-			return
-		}
-		pins++
-		if _, err := os.Lstat(pin); err != nil {
-			missing = append(missing, pin)
-		}
-	}
-	for _, m := range rec.Maps {
-		check(m.Pin)
-	}
-	for _, p := range rec.Programs {
-		check(p.Pin)
-		if p.Link != nil {
-			check(p.Link.Pin)
-		}
-	}
-	if len(missing) > 0 {
-		say(PartPins, false, "missing: %v", missing)
+	if err := env.Kernel.Intact(rec); err != nil {
+		say(PartPins, false, "%v", err)
 		return
 	}
-	say(PartPins, true, "%d pins below %s", pins, rec.PinDir)
+	say(PartPins, true, "%d maps, %d programs and their links are where they were put, below %s", len(rec.Maps), len(rec.Programs), rec.PinDir)
 }
 
 // Record is what the kernel made of a package in this boot, nil if that is not

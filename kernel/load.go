@@ -59,8 +59,17 @@ func Load(ctx context.Context, spec LoadSpec) (*Loaded, error) {
 				return err
 			}
 		}
-		return l.dev.Commit()
+		return l.commit()
 	})
+}
+
+func (l *loader) commit() error {
+	if l.Record != nil {
+		if err := l.Record(l.out); err != nil {
+			return err
+		}
+	}
+	return l.dev.Commit()
 }
 
 // run opens the device, does the steps, and rolls back if they fail.

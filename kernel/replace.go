@@ -63,7 +63,7 @@ func Replace(ctx context.Context, old *Loaded, spec LoadSpec) (*Loaded, error) {
 		if err := l.dev.Attach(l.attach); err != nil {
 			return err
 		}
-		if err := l.dev.Commit(); err != nil {
+		if err := l.commit(); err != nil {
 			return err
 		}
 		// Done. What fails from here on leaves rests, but the new version runs.

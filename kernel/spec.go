@@ -24,6 +24,9 @@ type LoadSpec struct {
 	// Notice is told, in one line, what the user should know but is no failure.
 	// May be nil.
 	Notice func(string)
+	// Record is told what is about to be committed, so that who finds this process
+	// killed knows what it was about to do; if it fails, all is undone. May be nil.
+	Record func(*Loaded) error
 }
 
 // Loaded is a loaded extension: all that unloading it takes. It goes through

@@ -61,6 +61,13 @@ func remove(ctx context.Context, dev *Device, l *Loaded) error {
 			modules[x.Module] = true
 		}
 	}
+	stray, err := strayModules(dev, l.Name)
+	if err != nil {
+		return err
+	}
+	for _, m := range stray {
+		modules[m] = true
+	}
 	for m := range modules {
 		if err := removeModule(ctx, m); err != nil {
 			return err

@@ -43,8 +43,9 @@ var arrows = map[string][]string{
 	"kernel/vm": {"kernel", "manifest"},
 
 	// Leaves.
-	"manifest": {},
-	"signing":  {},
+	"internal/crash": {},
+	"manifest":       {},
+	"signing":        {},
 }
 
 // testArrows says what the tests of a unit may import beside that.
@@ -54,7 +55,9 @@ var testArrows = map[string][]string{
 	"resolve": {"internal/universe"},
 	// The index is tested in a registry, which is what it is published to.
 	"index":           {"registry"},
-	"internal/vmtest": {"internal/testbed", "kernel/vm"},
+	"internal/vmtest": {"internal/testbed", "internal/crash", "kernel/vm"},
+	// Transactions are killed and have the power cut.
+	"install": {"internal/crash"},
 }
 
 // pure are units without input and output of their own: what of the standard
