@@ -18,6 +18,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -102,27 +103,28 @@ func (t *torture) all(ctx context.Context, kernels []string) error {
 	return nil
 }
 
-// stage makes projects of the extensions' sources: what they have in common
-// goes into each, since a project is built from its own folder alone. It is as deep below
-// the root as the sources are, for the path to the crate.
+// stage copies the extensions' sources. What they have in common is a link there, and
+// a project is built from its own folder alone. They stay as deep below the root as they were, for the
+// path to the crate.
 func stage(dir string) (string, error) {
 	from, to := filepath.Join("internal", "torture", "ext"), filepath.Join(dir, "ext")
 	if err := os.RemoveAll(to); err != nil {
 		return "", err
 	}
-	if err := os.CopyFS(to, os.DirFS(from)); err != nil {
-		return "", err
-	}
-	common := filepath.Join(to, "modes.rs")
-	b, err := os.ReadFile(common)
-	if err != nil {
-		return "", err
-	}
-	sources, err := filepath.Glob(filepath.Join(to, "*", "src"))
-	for _, s := range sources {
-		err = errors.Join(err, os.WriteFile(filepath.Join(s, "modes.rs"), b, 0o644))
-	}
-	return to, errors.Join(err, os.Remove(common))
+	return to, filepath.WalkDir(from, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		out := filepath.Join(to, strings.TrimPrefix(path, from))
+		if err := os.MkdirAll(filepath.Dir(out), 0o755); err != nil {
+			return err
+		}
+		return os.WriteFile(out, b, 0o644)
+	})
 }
 
 // boot runs the cases in a machine with a kernel.
@@ -136,7 +138,7 @@ func (t *torture) boot(ctx context.Context, name, dir string, f *pack.Folder) (e
 	}
 	built := filepath.Join(dir, "module", k.Release)
 	if err := pack.Command(ctx, filepath.Join("kernel", "module", "build.sh"), k.Release, "/usr/src/linux-headers-"+k.Release, k.Image(),
-		built, filepath.Join("internal", "torture", "module"), "iu_torture"); err != nil {
+		built, filepath.Join("kernel", "module", "torture"), "iu_torture"); err != nil {
 		return err
 	}
 	if err := f.Copy(filepath.Join(built, "iu_torture.ko")); err != nil {
