@@ -95,7 +95,7 @@ func (c *Client) Fetch(ctx context.Context, name, reference string, into Store) 
 		return nil, malformed(err)
 	}
 	g, gctx := errgroup.WithContext(ctx)
-	g.SetLimit(4)
+	g.SetLimit(parallel)
 	for i, out := range []*string{&f.Object, &f.KernelSig, &f.Debug, &f.Readme, &f.License} {
 		if d := a.parts[i]; d != nil {
 			*out = d.Digest.String()

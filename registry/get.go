@@ -30,20 +30,33 @@ func fetchManifest(ctx context.Context, r *remote.Repository, reference string) 
 	if err := target.ValidateReference(); err != nil {
 		return nil, failf(Malformed, op, ref, "", "not a tag or digest: %w", err)
 	}
+	data, err := readURL(ctx, r, op, ref, "manifests/"+reference, MaxManifest, r.ManifestMediaTypes)
+	if err != nil {
+		return nil, err
+	}
+	if found := digestOf(data); want != "" && found != want {
+		return nil, failf(Integrity, op, ref, "", "the registry sent bytes of digest %s", found)
+	}
+	return data, nil
+}
+
+// readURL reads what is at a path of a repository, at most limit bytes.
+func readURL(ctx context.Context, r *remote.Repository, op, ref, path string, limit int64, accept []string) (data []byte, err error) {
 	scheme := "https"
 	if r.PlainHTTP {
 		scheme = "http"
 	}
-	url := fmt.Sprintf("%s://%s/v2/%s/manifests/%s", scheme, target.Host(), target.Repository, reference)
-	var data []byte
-	err := again(ctx, func() error {
-		ctx, cancel := context.WithTimeout(auth.AppendRepositoryScope(ctx, target, auth.ActionPull), transferTime(MaxManifest))
+	url := fmt.Sprintf("%s://%s/v2/%s/%s", scheme, r.Reference.Host(), r.Reference.Repository, path)
+	err = again(ctx, func() error {
+		ctx, cancel := context.WithTimeout(auth.AppendRepositoryScope(ctx, r.Reference, auth.ActionPull), transferTime(limit))
 		defer cancel()
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 		if err != nil {
 			return err
 		}
-		req.Header.Set("Accept", strings.Join(r.ManifestMediaTypes, ", "))
+		if len(accept) > 0 {
+			req.Header.Set("Accept", strings.Join(accept, ", "))
+		}
 		resp, err := r.Client.Do(req)
 		if err != nil {
 			return fail(op, ref, "", err)
@@ -52,18 +65,15 @@ func fetchManifest(ctx context.Context, r *remote.Repository, reference string) 
 		if resp.StatusCode != http.StatusOK {
 			return fail(op, ref, "", answer(resp))
 		}
-		if resp.ContentLength > MaxManifest {
-			return failf(TooLarge, op, ref, "", "%d bytes, more than %d", resp.ContentLength, MaxManifest)
+		if resp.ContentLength > limit {
+			return failf(TooLarge, op, ref, "", "%d bytes, more than %d", resp.ContentLength, limit)
 		}
-		data, err = io.ReadAll(io.LimitReader(resp.Body, MaxManifest+1))
+		data, err = io.ReadAll(io.LimitReader(resp.Body, limit+1))
 		if err != nil {
 			return fail(op, ref, "", err)
 		}
-		if len(data) > MaxManifest {
-			return failf(TooLarge, op, ref, "", "more than %d bytes", MaxManifest)
-		}
-		if found := digestOf(data); want != "" && found != want {
-			return failf(Integrity, op, ref, "", "the registry sent bytes of digest %s", found)
+		if int64(len(data)) > limit {
+			return failf(TooLarge, op, ref, "", "more than %d bytes", limit)
 		}
 		return nil
 	})

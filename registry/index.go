@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"path"
 	"sort"
 	"strings"
@@ -113,32 +112,17 @@ func (s *IndexStore) Get(ctx context.Context, state, name string, limit int64) (
 }
 
 // getHashed reads a blob of unknown size.
-func (s *IndexStore) getHashed(ctx context.Context, r *remote.Repository, digest string, limit int64) (data []byte, err error) {
+func (s *IndexStore) getHashed(ctx context.Context, r *remote.Repository, digest string, limit int64) ([]byte, error) {
 	const op = "fetch index file"
 	ref := r.Reference.String()
-	err = again(ctx, func() error {
-		ctx, cancel := context.WithTimeout(ctx, transferTime(limit))
-		defer cancel()
-		desc, rc, err := r.Blobs().FetchReference(ctx, digest)
-		if err != nil {
-			return fail(op, ref, digest, err)
-		}
-		defer rc.Close()
-		if desc.Size > limit {
-			return failf(TooLarge, op, ref, digest, "%d bytes, more than %d", desc.Size, limit)
-		}
-		if data, err = io.ReadAll(io.LimitReader(rc, limit+1)); err != nil {
-			return fail(op, ref, digest, err)
-		}
-		if int64(len(data)) > limit {
-			return failf(TooLarge, op, ref, digest, "more than %d bytes", limit)
-		}
-		if found := digestOf(data); found != digest {
-			return failf(Integrity, op, ref, digest, "the registry sent bytes of digest %s", found)
-		}
-		return nil
-	})
-	return data, err
+	data, err := readURL(ctx, r, op, ref+"@"+digest, "blobs/"+digest, limit, nil)
+	if err != nil {
+		return nil, err
+	}
+	if found := digestOf(data); found != digest {
+		return nil, failf(Integrity, op, ref, digest, "the registry sent bytes of digest %s", found)
+	}
+	return data, nil
 }
 
 // Commit makes a new state out of parent and files, makes it current and returns

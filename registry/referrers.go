@@ -3,13 +3,16 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sync/errgroup"
 	"oras.land/oras-go/v2/registry/remote"
 )
 
@@ -39,26 +42,67 @@ func (c *Client) Referrers(ctx context.Context, name, subject, artifactType stri
 	if err != nil {
 		return nil, err
 	}
-	var found []Referrer
+	found := make([]Referrer, len(list))
+	parts := make([]*ocispec.Descriptor, len(list))
+	var g errgroup.Group
+	g.SetLimit(parallel)
+	for i, d := range list {
+		g.Go(func() error {
+			ref := &found[i]
+			ref.Digest, ref.ArtifactType = d.Digest.String(), artifactType
+			parts[i], ref.Err = readReferrer(ctx, r, d, subject, artifactType)
+			return nil
+		})
+	}
+	_ = g.Wait()
+	// The smallest first, so that the many and large do not crowd out a signature.
+	var order []int
+	for i := range parts {
+		if parts[i] != nil {
+			order = append(order, i)
+		}
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(parts[a].Size, parts[b].Size) })
+	left := int64(maxReferrersBytes)
+	for _, i := range order {
+		if left -= parts[i].Size; left < 0 {
+			found[i].Err = failf(TooLarge, "read referrer", r.Reference.String()+"@"+found[i].Digest, "", "the referrers have more than %d bytes together", maxReferrersBytes)
+			continue
+		}
+		g.Go(func() error {
+			ref := &found[i]
+			ref.MediaType = parts[i].MediaType
+			ref.Payload, ref.Err = readBlob(ctx, r, "referrer", *parts[i])
+			return nil
+		})
+	}
+	_ = g.Wait()
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
 	var network error
 	readable := false
-	for _, d := range list {
-		ref := Referrer{Digest: d.Digest.String(), ArtifactType: artifactType}
-		ref.MediaType, ref.Payload, ref.Err = readReferrer(ctx, r, d, subject, artifactType)
+	for _, ref := range found {
 		if ref.Err == nil {
 			readable = true
-		} else if ctx.Err() != nil {
-			return nil, ctx.Err()
 		} else if e := (*Error)(nil); errors.As(ref.Err, &e) && e.Temporary() {
 			network = ref.Err
 		}
-		found = append(found, ref)
 	}
 	if network != nil && !readable {
 		return nil, network
 	}
 	return found, nil
 }
+
+// parallel is how many small things are asked for at once.
+const parallel = 4
+
+// Of all referrers of an artifact together, and of one's manifest, in bytes.
+const (
+	maxReferrersBytes   = 16 << 20
+	maxReferrerManifest = 64 << 10
+)
 
 // listReferrers is the descriptors of an artifact's referrers, each once.
 func (c *Client) listReferrers(ctx context.Context, r *remote.Repository, subject, artifactType string) ([]ocispec.Descriptor, error) {
@@ -89,20 +133,20 @@ func (c *Client) listReferrers(ctx context.Context, r *remote.Repository, subjec
 	return list, nil
 }
 
-func readReferrer(ctx context.Context, r *remote.Repository, d ocispec.Descriptor, subject, artifactType string) (string, []byte, error) {
-	if err := checkDescriptor(d, MaxManifest); err != nil {
-		return "", nil, err
+// readReferrer reads a referrer's manifest and returns its one layer.
+func readReferrer(ctx context.Context, r *remote.Repository, d ocispec.Descriptor, subject, artifactType string) (*ocispec.Descriptor, error) {
+	if err := checkDescriptor(d, maxReferrerManifest); err != nil {
+		return nil, err
 	}
 	raw, err := fetchManifest(ctx, r, d.Digest.String())
 	if err != nil {
-		return "", nil, err
+		return nil, err
 	}
 	layer, err := parseReferrer(raw, subject, artifactType)
 	if err != nil {
-		return "", nil, failf(Malformed, "read referrer", r.Reference.String()+"@"+d.Digest.String(), "", "%w", err)
+		return nil, failf(Malformed, "read referrer", r.Reference.String()+"@"+d.Digest.String(), "", "%w", err)
 	}
-	payload, err := readBlob(ctx, r, "referrer", *layer)
-	return layer.MediaType, payload, err
+	return layer, nil
 }
 
 // parseReferrer reads a referrer's manifest and returns its one layer.

@@ -59,20 +59,18 @@ func compileExt(version string) ([]byte, error) {
 	return os.ReadFile(out)
 }
 
-// mkext DIR VERSION [release=RANGE] [config=EXPR]… [builder=URI [source=URI]]
-// leaves in DIR what iupkg build would for version VERSION of the package ext;
-// provenance and SBOM only if a builder is named.
-func mkext(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) < 2 {
-		ts.Fatalf("usage: mkext DIR VERSION [release=RANGE] [config=EXPR]…")
-	}
-	dir, version := ts.MkAbs(args[0]), args[1]
+// extParts is the object of a version of ext and the manifest that goes with it.
+func extParts(version string) ([]byte, *manifest.Manifest, error) {
 	object, err := extObject(version)
-	ts.Check(err)
+	if err != nil {
+		return nil, nil, err
+	}
 	o, err := kernel.ReadObject(object)
-	ts.Check(err)
+	if err != nil {
+		return nil, nil, err
+	}
 	first, second := 0, 1
-	m := manifest.Manifest{
+	m := &manifest.Manifest{
 		Schema: manifest.Schema, Name: o.Name, Version: o.Version, Description: "Counts packets by hand", License: "Apache-2.0", Arch: "amd64",
 		Object:   manifest.Object{Digest: install.Digest(object), Size: int64(len(object))},
 		Requires: manifest.Requirements{Hooks: []manifest.Hook{manifest.HookTC, manifest.HookXDP}, ABI: 1},
@@ -90,6 +88,19 @@ func mkext(ts *testscript.TestScript, neg bool, args []string) {
 	for _, x := range o.Maps {
 		m.Maps = append(m.Maps, manifest.Map{Name: x.Name, Type: x.Type, KeySize: x.KeySize, ValueSize: x.ValueSize, MaxEntries: x.MaxEntries, Flags: x.Flags})
 	}
+	return object, m, nil
+}
+
+// mkext DIR VERSION [release=RANGE] [config=EXPR]… [builder=URI [source=URI]]
+// leaves in DIR what iupkg build would for version VERSION of the package ext;
+// provenance and SBOM only if a builder is named.
+func mkext(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: mkext DIR VERSION [release=RANGE] [config=EXPR]…")
+	}
+	dir, version := ts.MkAbs(args[0]), args[1]
+	object, m, err := extParts(version)
+	ts.Check(err)
 	var builder, source string
 	for _, arg := range args[2:] {
 		switch k, v, _ := strings.Cut(arg, "="); k {
