@@ -45,7 +45,7 @@ AGENT_FILES := go.mod $(call find,kernel/vm/agent kernel/vm/wire,-name '*.go')
 build: bin/iupkg $(LIB)/vm-agent $(LIB)/crate/.made $(LIB)/module/.made plugin runtime sysroot
 
 bootstrap:
-	@scripts/bootstrap
+	@KERNELS='$(KERNELS)' scripts/bootstrap
 
 # Changes when the version does, so that what has it inside is made again.
 build/version: FORCE | bootstrap
@@ -98,6 +98,7 @@ bench: build
 	go run ./bench -kernels '$(KERNELS)'
 
 # SCALE=0.01 for a hundredth of the runs.
+torture: KERNELS = 6.12 6.12-cloud 6.12-rt 6.1
 torture: build
 	go run ./internal/torture -kernels '$(KERNELS)' -scale $(or $(SCALE),1)
 
