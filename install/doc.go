@@ -15,6 +15,7 @@
 //	loaded/<name>.json      what the kernel made of a package (kernel.Loaded), for the running boot
 //	loaded/<name>.next      the same of a replacement that is not known to be committed
 //	pending.json            the transaction under way (type journal); gone when it ended
+//	prepared/<release>.json what is to be loaded when another kernel boots (type Prepared)
 //	lock                    flock'ed by the one writer
 //	index/, trust/          of the packages index and signing
 //	runtime/<release>/      iu.ko that iupkg setup built here

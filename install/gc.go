@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -19,8 +20,8 @@ type Collected struct {
 }
 
 // Collect removes all but the last keep generations (the one in force stays in
-// any case), every blob that none of the rest names, what is in quarantine, and
-// temporary files that a crash left. With dry, it only says what it would remove.
+// any case), every blob that none of the rest names nor what was prepared for
+// another kernel, what is in quarantine, and temporary files that a crash left. With dry, it only says what it would remove.
 func (l *Lock) Collect(keep int, dry bool) (*Collected, error) {
 	r := l.root
 	cur, err := r.Current()
@@ -45,6 +46,25 @@ func (l *Lock) Collect(keep int, dry bool) (*Collected, error) {
 			}
 		}
 	}
+	prepared, stale, err := r.preparedFor(cur.Number)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range prepared {
+		for _, item := range p.Target {
+			f, err := r.stored(item.Digest)
+			if err != nil {
+				return nil, err
+			}
+			if f == nil {
+				continue
+			}
+			artifacts[item.Digest] = true
+			for _, d := range slices.Concat(f.Blobs, f.Bundles) {
+				used[d] = true
+			}
+		}
+	}
 	blobs, err := r.Store.List()
 	if err != nil {
 		return nil, err
@@ -59,6 +79,7 @@ func (l *Lock) Collect(keep int, dry bool) (*Collected, error) {
 	if err != nil || dry {
 		return out, err
 	}
+	junk = append(junk, stale...)
 	// Generations go first: none must ever name a blob that is gone.
 	for _, n := range out.Generations {
 		if err := remove(r.generationPath(n)); err != nil {
@@ -84,7 +105,7 @@ func (l *Lock) Collect(keep int, dry bool) (*Collected, error) {
 // of.
 func (r *Root) junk(out *Collected, artifacts map[string]bool) ([]string, error) {
 	var paths []string
-	for _, dir := range []string{".", "artifacts", "blobs/sha256", "generations", "loaded", "quarantine"} {
+	for _, dir := range []string{".", "artifacts", "blobs/sha256", "generations", "loaded", "prepared", "quarantine"} {
 		entries, err := os.ReadDir(r.Sub(dir))
 		if errors.Is(err, fs.ErrNotExist) {
 			continue

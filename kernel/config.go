@@ -23,9 +23,18 @@ const maxConfig = 4 << 20 // bytes of a .config, or of a module that carries one
 // distributions install, the module `configs`, which is read and not loaded.
 // Nil if there is none.
 func readConfig(ctx context.Context, release string) (config map[string]string, source string) {
+	if b, err := readConfigFile(ctx, "/proc/config.gz"); err == nil {
+		if c, err := parseConfig(b); err == nil {
+			return c, "/proc/config.gz"
+		}
+	}
+	return configOf(ctx, release)
+}
+
+// configOf is readConfig for a kernel that need not run.
+func configOf(ctx context.Context, release string) (config map[string]string, source string) {
 	modules := filepath.Join("/lib/modules", release)
 	for _, path := range []string{
-		"/proc/config.gz",
 		"/boot/config-" + release,
 		filepath.Join(modules, "config"),
 		filepath.Join(modules, "build/.config"),

@@ -13,17 +13,90 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
+	"github.com/iupkg/iupkg/install"
 	"github.com/iupkg/iupkg/kernel"
 	"github.com/iupkg/iupkg/manifest"
 )
 
 func (a *app) doctorCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:     "doctor",
-		Short:   "Say what this machine lacks to run extensions, and what to do about it",
+	var fix bool
+	cmd := &cobra.Command{
+		Use:   "doctor",
+		Short: "Say what this machine lacks to run extensions, and what to do about it",
+		Long: "Says what this machine lacks to run extensions, and what to do about it: kernel, runtime,\n" +
+			"services and state, and whether the kernel has what is installed. With --fix it does what\n" +
+			"iupkg can do about it: what setup does, fetching again what is corrupt, undoing what was\n" +
+			"interrupted, loading again what is not as it was loaded.",
 		GroupID: groupMachine,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return a.doctor(cmd.Context()) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if fix {
+				if err := a.fix(cmd.Context()); err != nil {
+					return err
+				}
+			}
+			return a.doctor(cmd.Context())
+		},
 	}
+	cmd.Flags().BoolVar(&fix, "fix", false, "mend what can be mended, then say what is left")
+	return cmd
+}
+
+// fix mends what it can, and leaves it to the doctor to say what it could not.
+func (a *app) fix(ctx context.Context) error {
+	if err := a.needLive(); err != nil {
+		return err
+	}
+	if os.Geteuid() != 0 {
+		return withHint(errors.New("mending changes the kernel"), "run it as root")
+	}
+	if _, err := a.setUp(ctx); err != nil {
+		a.ui.warn("%v", err)
+	}
+	p, err := a.profile(ctx)
+	if err != nil {
+		return err
+	}
+	env, err := a.env(p)
+	if err != nil {
+		return err
+	}
+	root := a.root()
+	lock, err := root.Lock()
+	if err != nil {
+		return err
+	}
+	defer lock.Unlock()
+	if err := lock.Recover(ctx, env); err != nil {
+		return err
+	}
+	cur, err := root.Current()
+	if err != nil {
+		return err
+	}
+	for i := range cur.Packages {
+		checks, err := root.Verify(ctx, env, &cur.Packages[i])
+		if err != nil {
+			return err
+		}
+		for _, c := range checks {
+			if c.Mended {
+				a.ui.step("%s: %s", c.Package, c.Detail)
+			}
+		}
+	}
+	done, err := lock.Restore(ctx, env)
+	if err != nil {
+		return err
+	}
+	for _, r := range done {
+		switch {
+		case r.Err != nil:
+			a.ui.warn("%s %s: %v", r.Package, r.Version, r.Err)
+		case r.Did == install.DidRemove:
+			a.ui.step("unloaded %s %s, which is not installed", r.Package, r.Version)
+		}
+	}
+	return nil
 }
 
 // symptom is one thing the doctor looked at.
@@ -48,6 +121,11 @@ func (a *app) doctor(ctx context.Context) error {
 	list = append(list, a.runtimeSymptoms(p.Release)...)
 	more, err := a.stateSymptoms()
 	if err != nil {
+		return err
+	}
+	list = append(list, more...)
+	list = append(list, a.serviceSymptoms()...)
+	if more, err = a.driftSymptoms(ctx); err != nil {
 		return err
 	}
 	list = append(list, more...)
@@ -154,7 +232,7 @@ func (a *app) stateSymptoms() ([]symptom, error) {
 		return nil, err
 	}
 	if pending {
-		list = append(list, symptom{"interrupted transaction", manifest.No, "there is one", "the next install or remove undoes it"})
+		list = append(list, symptom{"interrupted transaction", manifest.No, "there is one", "iupkg doctor --fix undoes it, as does the next transaction"})
 	}
 	policy, err := a.policy()
 	if err != nil {
@@ -169,4 +247,56 @@ func (a *app) stateSymptoms() ([]symptom, error) {
 		return append(list, symptom{"registry", manifest.Unknown, "none configured", "write registry = \"host/prefix\" to " + a.configPath}), nil
 	}
 	return append(list, symptom{"registry", manifest.Yes, a.registry, ""}), nil
+}
+
+// serviceSymptoms are about what works when nobody is there.
+func (a *app) serviceSymptoms() []symptom {
+	boot := symptom{"loading at boot", manifest.Yes, unitLink, ""}
+	if _, err := os.Stat("/etc/systemd/system"); err != nil {
+		boot = symptom{"loading at boot", manifest.Unknown, "this system has no systemd", "run iupkg restore at boot"}
+	} else if _, err := os.Lstat(unitLink); err != nil {
+		boot = symptom{"loading at boot", manifest.Unknown, "the service is not installed", "iupkg setup"}
+	}
+	list := []symptom{boot}
+	for i := range services {
+		s := &services[i]
+		missing, err := a.missing(s)
+		if err == nil && missing {
+			list = append(list, symptom{"service", manifest.Unknown, s.path + " is not there, or not as this iupkg makes it", "iupkg setup"})
+		}
+	}
+	return list
+}
+
+// driftSymptoms compare what is installed with the kernel and the store.
+func (a *app) driftSymptoms(ctx context.Context) ([]symptom, error) {
+	cur, err := a.root().Current()
+	if err != nil || len(cur.Packages) == 0 {
+		return nil, err
+	}
+	env, err := a.env(nil)
+	if err != nil {
+		return nil, err
+	}
+	env.Source = nil // the doctor looks, --fix mends
+	var list []symptom
+	for i := range cur.Packages {
+		p := &cur.Packages[i]
+		checks, err := a.root().Verify(ctx, env, p)
+		if err != nil {
+			return nil, err
+		}
+		what := "package " + p.Name
+		s := symptom{what, manifest.Yes, p.Version + ", store and kernel are as they should be", ""}
+		for _, c := range checks {
+			if !c.OK {
+				list = append(list, symptom{what, manifest.No, c.Detail, "iupkg doctor --fix"})
+				s.What = ""
+			}
+		}
+		if s.What != "" {
+			list = append(list, s)
+		}
+	}
+	return list, nil
 }

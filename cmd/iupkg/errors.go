@@ -86,7 +86,7 @@ func classify(err error) (code int, hint string) {
 		return exitBusy, "wait until it is done, then try again"
 	case unknownNames(err):
 		return exitNoVersion, "iupkg search finds names, iupkg sync brings new ones"
-	case isA[*resolve.Unsatisfiable](err), isA[*install.Unfit](err), isA[noSuchVersion](err):
+	case isA[*resolve.Unsatisfiable](err), isA[*install.Unfit](err), isA[noSuchVersion](err), isA[*wouldNotLoad](err):
 		return exitNoVersion, ""
 	case isA[*lockDrift](err):
 		const hint = "if this is meant, write the lock file anew with iupkg lock"

@@ -22,7 +22,7 @@ import (
 func (a *app) setupCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "setup",
-		Short:   "Make this machine able to run extensions: load iu.ko, fill its keyring",
+		Short:   "Make this machine able to run extensions: load iu.ko, fill its keyring, install services",
 		GroupID: groupMachine,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return a.setup(cmd.Context()) },
 	}
@@ -36,6 +36,9 @@ type setupDone struct {
 	Loaded       bool   `json:"loaded"` // by this run
 	Certificates int    `json:"certificates"`
 	Sealed       bool   `json:"sealed"`
+	// Services are the files that this run wrote: what loads extensions at boot, and
+	// the hooks for new kernels.
+	Services []string `json:"services"`
 }
 
 func (a *app) setup(ctx context.Context) error {
@@ -45,14 +48,23 @@ func (a *app) setup(ctx context.Context) error {
 	if os.Geteuid() != 0 {
 		return withHint(errors.New("setup changes the kernel"), "run it as root")
 	}
-	var out setupDone
-	var err error
-	if out.Release, err = kernelRelease(); err != nil {
+	out, err := a.setUp(ctx)
+	if err != nil {
 		return err
+	}
+	if a.ui.json {
+		return a.ui.document(out)
+	}
+	return nil
+}
+
+func (a *app) setUp(ctx context.Context) (out setupDone, err error) {
+	if out.Release, err = kernelRelease(); err != nil {
+		return out, err
 	}
 	lock, err := a.root().Lock()
 	if err != nil {
-		return err
+		return out, err
 	}
 	defer lock.Unlock()
 	out.Runtime, err = a.runtimeFile(out.Release)
@@ -61,11 +73,11 @@ func (a *app) setup(ctx context.Context) error {
 		out.Built = err == nil
 	}
 	if err != nil {
-		return err
+		return out, err
 	}
 	out.Loaded = !kernel.RuntimePresent()
 	if err := kernel.InstallRuntime(ctx, out.Runtime); err != nil {
-		return err
+		return out, err
 	}
 	if out.Loaded {
 		a.ui.step("loaded %s into Linux %s", out.Runtime, out.Release)
@@ -73,12 +85,16 @@ func (a *app) setup(ctx context.Context) error {
 		a.ui.step("iu.ko is loaded already")
 	}
 	if out.Certificates, out.Sealed, err = a.fillKeyring(); err != nil {
-		return err
+		return out, err
 	}
-	if a.ui.json {
-		return a.ui.document(out)
+	// A system whose /etc cannot be written runs extensions all the same.
+	if out.Services, err = a.installServices(ctx); err != nil {
+		a.ui.warn("what is installed will not be loaded at the next boot by itself: %v", err)
 	}
-	return nil
+	for _, path := range out.Services {
+		a.ui.step("wrote %s", path)
+	}
+	return out, nil
 }
 
 // fillKeyring gives the kernel every certificate of the policy.

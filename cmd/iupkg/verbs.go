@@ -23,6 +23,8 @@ func (a *app) verbs() []*cobra.Command {
 		a.historyCommand(),
 		a.rollbackCommand(),
 		a.setupCommand(),
+		a.restoreCommand(),
+		a.prepareCommand(),
 		a.doctorCommand(),
 		a.kernelCommand(),
 		a.gcCommand(),

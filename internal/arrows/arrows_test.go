@@ -27,7 +27,7 @@ var arrows = map[string][]string{
 	"bench":             {"internal/sideload", "internal/universe", "index", "kernel", "kernel/vm", "manifest", "registry", "signing"},
 	"internal/universe": {"manifest"},
 	"internal/demo":     {"internal/testbed", "kernel/vm"},
-	"internal/testbed":  {"kernel/vm"},
+	"internal/testbed":  {"kernel", "kernel/vm", "manifest"},
 	"internal/sideload": {"signing", "kernel", "manifest"},
 	"internal/torture":  {"internal/sideload", "kernel", "kernel/vm"},
 	"internal/vmtest":   {},
@@ -56,6 +56,7 @@ var testArrows = map[string][]string{
 	// The index is tested in a registry, which is what it is published to.
 	"index":           {"registry"},
 	"internal/vmtest": {"internal/testbed", "internal/crash", "kernel/vm"},
+	"cmd":             {"internal/testbed"},
 	// Transactions are killed and have the power cut.
 	"install": {"internal/crash"},
 }
