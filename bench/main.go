@@ -23,6 +23,7 @@ import (
 
 	"github.com/iupkg/iupkg/bench/wire"
 	"github.com/iupkg/iupkg/internal/sideload/pack"
+	"github.com/iupkg/iupkg/internal/universe"
 	"github.com/iupkg/iupkg/kernel/vm"
 )
 
@@ -37,9 +38,18 @@ func main() {
 	doc := flag.String("doc", filepath.Join("docs", "evaluation.md"), "document to update; empty: none")
 	only := flag.String("only", "", "measure only guest, host, or one of the host's by name ("+hostNames()+"); other figures in the file stay")
 	appended := flag.String("append", "", "added to the kernels' command lines")
+	makeAt := flag.String("make-index", "", "only make the index of a universe, in this `folder`")
+	packages := flag.Int("packages", 10_000, "packages of that universe")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
+	if *makeAt != "" {
+		if err := makeIndex(ctx, *makeAt, universe.Make(*packages)); err != nil {
+			fmt.Fprintln(os.Stderr, "bench: error:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	if err := run(ctx, strings.Fields(*kernels), *boots, *lib, *out, *doc, *only, *appended); err != nil {
 		fmt.Fprintln(os.Stderr, "bench: error:", err)
 		os.Exit(1)

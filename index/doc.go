@@ -58,7 +58,8 @@
 //
 // [Sync] keeps in a folder blobs/<sha256>, files named by their hash, and
 // current.json, which names the roles' files and is replaced last, in one step: a
-// crash leaves the old copy or the new one. One blob
-// more is made here, from the bins, for [Index.Search] to look through; it is guarded
-// by a checksum against damage. [Open] verifies the copy again.
+// crash leaves the old copy or the new one. Two blobs
+// more are made here from the bins, one for [Index.Search] to look through and one
+// that [Index.Versions] answers from; checksums guard them against damage. [Open]
+// verifies the copy again.
 package index

@@ -20,6 +20,9 @@ type Index struct {
 	cur   *current
 	// search reads the search file once.
 	search func() ([]byte, error)
+	// facts opens the facts file once; one that there is not, as in the copies of
+	// older programs, is nil.
+	facts func() (*facts, error)
 }
 
 // Open reads the copy that Sync made in dir, and verifies it by the root that is
@@ -37,6 +40,12 @@ func Open(dir string) (*Index, error) {
 	}
 	x := &Index{l: l, chain: c, cur: cur}
 	x.search = sync.OnceValues(func() ([]byte, error) { return l.searchFile(cur) })
+	x.facts = sync.OnceValues(func() (*facts, error) {
+		if cur.Facts == "" {
+			return nil, nil
+		}
+		return l.openFacts(cur)
+	})
 	return x, nil
 }
 
@@ -78,6 +87,13 @@ func (x *Index) Info(name string) (*Package, error) { return x.chain.load(name, 
 // Versions is the versions of a package, ascending, yanked ones too, or
 // *UnknownPackage.
 func (x *Index) Versions(name string) ([]Version, error) {
+	f, err := x.facts()
+	if err != nil {
+		return nil, err
+	}
+	if f != nil {
+		return f.versions(name)
+	}
 	p, err := x.Info(name)
 	if err != nil {
 		return nil, err

@@ -357,7 +357,7 @@ func TestDamagedCopy(t *testing.T) {
 		t.Fatal(err)
 	}
 	blobs, err := filepath.Glob(filepath.Join(dir, "blobs", "*"))
-	if err != nil || len(blobs) != 7 {
+	if err != nil || len(blobs) != 8 {
 		t.Fatalf("%v, %v", blobs, err)
 	}
 	for _, path := range blobs {
@@ -373,6 +373,9 @@ func TestDamagedCopy(t *testing.T) {
 		x, err := Open(dir)
 		if err == nil {
 			_, err = x.Versions("bmc")
+		}
+		if err == nil {
+			_, err = x.Info("bmc")
 		}
 		if err == nil {
 			_, err = x.Search("bmc")

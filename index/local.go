@@ -37,6 +37,8 @@ type current struct {
 	Targets   string    `json:"targets"`
 	Search    string    `json:"search"`    // made here, see search.go
 	SearchCRC uint32    `json:"searchCRC"` // Castagnoli's; hashing it would take longer than searching
+	Facts     string    `json:"facts"`     // made here, see facts.go
+	FactsCRC  uint32    `json:"factsCRC"`
 }
 
 // local is a folder with a copy of the index.

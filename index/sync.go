@@ -72,10 +72,10 @@ func syncAt(ctx context.Context, remote Remote, dir string, root []byte, now tim
 	if err := fetchTree(ctx, remote, state, c, l, keep, res); err != nil {
 		return nil, err
 	}
-	if err := l.makeSearch(c, cur, next); err != nil {
+	if err := l.derive(c, cur, next); err != nil {
 		return nil, err
 	}
-	keep[next.Search] = true
+	keep[next.Search], keep[next.Facts] = true, true
 	for _, f := range []struct {
 		b  []byte
 		to *string
@@ -151,37 +151,55 @@ func fetchTree(ctx context.Context, remote Remote, state string, c *chain, l loc
 	return err
 }
 
-// makeSearch makes the search file of the bins, which are all there, for next; what
-// the last one says of bins that have not changed is taken over.
-func (l local) makeSearch(c *chain, last, next *current) (err error) {
-	var old map[string][]byte
+// derive makes the search file and the facts file of the bins, which are all
+// there, for next; what the last ones say of bins that have not changed is taken
+// over.
+func (l local) derive(c *chain, last, next *current) (err error) {
+	var lines map[string][]byte
+	var known *facts
 	if last != nil && last.Search != "" {
 		if b, err := l.searchFile(last); err == nil {
-			old = searchSections(b)
+			lines = searchSections(b)
+		}
+	}
+	if last != nil && last.Facts != "" {
+		if known, err = l.openFacts(last); err == nil {
+			defer known.f.Close()
+		} else {
+			known = nil
 		}
 	}
 	var out bytes.Buffer
+	var made factsMaker
 	for _, id := range c.nodes() {
 		n, err := c.node(id, l.target)
 		if err != nil {
 			return err
 		}
 		for _, id := range n.ids() {
-			head := id + " " + n.Bins[id].SHA256
-			lines, ok := old[head]
-			if !ok {
-				x, err := n.bin(id, l.target)
-				if err != nil {
+			hash := n.Bins[id].SHA256
+			head := id + " " + hash
+			section, found := lines[head]
+			entries, records := known.bin(id, hash)
+			var x *bin
+			if !found || len(entries) == 0 {
+				if x, err = n.bin(id, l.target); err != nil {
 					return err
 				}
-				lines = x.searchLines()
+				section, entries, records = x.searchLines(), nil, nil
 			}
 			out.WriteString("#" + head + "\n")
-			out.Write(lines)
+			out.Write(section)
+			made.add(id, hash, entries, records, x)
 		}
 	}
 	next.SearchCRC = crc32.Checksum(out.Bytes(), castagnoli)
-	next.Search, err = l.put(out.Bytes())
+	if next.Search, err = l.put(out.Bytes()); err != nil {
+		return err
+	}
+	file, crc := made.file()
+	next.FactsCRC = crc
+	next.Facts, err = l.put(file)
 	return err
 }
 

@@ -87,6 +87,10 @@ func SolveFleet(ctx context.Context, src Source, members []Member, want []manife
 		}
 		f.Members = append(f.Members, mp)
 	}
+	if len(members) == 1 {
+		f.Common, f.NoCommon = f.Members[0].Plan, f.Members[0].Fail
+		return f, nil
+	}
 	common, err := Solve(ctx, src, joint(members), want, sameEverywhere(members))
 	switch {
 	case err == nil:

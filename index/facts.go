@@ -1,0 +1,410 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package index
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/iupkg/iupkg/manifest"
+)
+
+// A facts file is made on this machine from the bins, so that a resolver reads the
+// versions of a package in some microseconds and without parsing the rest of its
+// bin. Numbers are little-endian:
+//
+//	magic     "iufacts1"
+//	packages  u32, bins u32
+//	bins      in order, each: number u16, packages u32, SHA-256 of the bin
+//	packages  in the order of key, each: key u64, the first eight bytes of the
+//	          SHA-256 of the name, big-endian, so that bins stay together; offset
+//	          u64; length u32; CRC-32C u32 of the record
+//	records   see factRecord
+//
+// The CRC of all before the records stands in current.json.
+const factsMagic = "iufacts1"
+
+const (
+	factsHead  = 8 + 4 + 4
+	factsBin   = 2 + 4 + 32
+	factsEntry = 8 + 8 + 4 + 4
+)
+
+// facts is an open facts file.
+type facts struct {
+	f    *os.File
+	bins []factBin
+	dir  []factEntry
+}
+
+type factBin struct {
+	number   uint16
+	packages uint32
+	hash     [32]byte
+}
+
+type factEntry struct {
+	key, offset uint64
+	length, crc uint32
+}
+
+func factKey(name string) uint64 {
+	sum := sha256.Sum256([]byte(name))
+	return binary.BigEndian.Uint64(sum[:])
+}
+
+var errFacts = errors.New("the local copy is damaged; removing its folder and synchronising again mends it")
+
+// openFacts opens the facts file that c names.
+func (l local) openFacts(c *current) (*facts, error) {
+	path, err := l.path(c.Facts)
+	if err != nil {
+		return nil, err
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	x := &facts{f: f}
+	if err := x.readHead(c.FactsCRC); err != nil {
+		f.Close()
+		return nil, refuse(path, err)
+	}
+	return x, nil
+}
+
+func (x *facts) readHead(crc uint32) error {
+	fi, err := x.f.Stat()
+	if err != nil {
+		return err
+	}
+	var first [factsHead]byte
+	if _, err := io.ReadFull(x.f, first[:]); err != nil || string(first[:8]) != factsMagic {
+		return errFacts
+	}
+	packages, bins := binary.LittleEndian.Uint32(first[8:]), binary.LittleEndian.Uint32(first[12:])
+	rest := int64(bins)*factsBin + int64(packages)*factsEntry
+	if rest > fi.Size() {
+		return errFacts
+	}
+	b := make([]byte, rest)
+	if _, err := io.ReadFull(x.f, b); err != nil {
+		return errFacts
+	}
+	if crc32.Update(crc32.Checksum(first[:], castagnoli), castagnoli, b) != crc {
+		return errFacts
+	}
+	x.bins = make([]factBin, bins)
+	for i := range x.bins {
+		x.bins[i].number, x.bins[i].packages = binary.LittleEndian.Uint16(b), binary.LittleEndian.Uint32(b[2:])
+		copy(x.bins[i].hash[:], b[6:])
+		b = b[factsBin:]
+	}
+	x.dir = make([]factEntry, packages)
+	for i := range x.dir {
+		e := &x.dir[i]
+		e.key, e.offset = binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint64(b[8:])
+		e.length, e.crc = binary.LittleEndian.Uint32(b[16:]), binary.LittleEndian.Uint32(b[20:])
+		b = b[factsEntry:]
+	}
+	return nil
+}
+
+// record reads a record and checks that it is whole.
+func (x *facts) record(e factEntry) ([]byte, error) {
+	if e.length > maxBin {
+		return nil, errFacts
+	}
+	b := make([]byte, e.length)
+	if _, err := x.f.ReadAt(b, int64(e.offset)); err != nil || crc32.Checksum(b, castagnoli) != e.crc {
+		return nil, refuse(x.f.Name(), errFacts)
+	}
+	return b, nil
+}
+
+// versions is those of a package, or *UnknownPackage.
+func (x *facts) versions(name string) ([]Version, error) {
+	key := factKey(name)
+	i, _ := slices.BinarySearchFunc(x.dir, key, func(e factEntry, key uint64) int { return cmp.Compare(e.key, key) })
+	for ; i < len(x.dir) && x.dir[i].key == key; i++ {
+		b, err := x.record(x.dir[i])
+		if err != nil {
+			return nil, err
+		}
+		found, list, err := decodeFacts(b)
+		if err != nil {
+			return nil, refuse(x.f.Name(), err)
+		}
+		if found == name {
+			return list, nil
+		}
+	}
+	return nil, &UnknownPackage{Name: name}
+}
+
+// bin is the records of a bin, if the file was made from the bin of that hash.
+func (x *facts) bin(id, hash string) (entries []factEntry, records [][]byte) {
+	if x == nil {
+		return nil, nil
+	}
+	var n uint16
+	fmt.Sscanf(id, "%03x", &n)
+	i, ok := slices.BinarySearchFunc(x.bins, n, func(b factBin, n uint16) int { return cmp.Compare(b.number, n) })
+	if !ok || hex.EncodeToString(x.bins[i].hash[:]) != hash {
+		return nil, nil
+	}
+	first, _ := slices.BinarySearchFunc(x.dir, uint64(n)<<52, func(e factEntry, key uint64) int { return cmp.Compare(e.key, key) })
+	last := first + int(x.bins[i].packages)
+	if last > len(x.dir) {
+		return nil, nil
+	}
+	for _, e := range x.dir[first:last] {
+		b, err := x.record(e)
+		if err != nil { // then it is made again
+			return nil, nil
+		}
+		entries, records = append(entries, e), append(records, b)
+	}
+	return entries, records
+}
+
+// factsMaker puts a facts file together, bin by bin in their order.
+type factsMaker struct {
+	bins    []factBin
+	dir     []factEntry
+	records []byte
+}
+
+// add takes a bin over from the records of an older file, or from the bin itself.
+func (m *factsMaker) add(id, hash string, entries []factEntry, records [][]byte, x *bin) {
+	var b factBin
+	fmt.Sscanf(id, "%03x", &b.number)
+	if raw, err := hex.DecodeString(hash); err == nil {
+		copy(b.hash[:], raw)
+	}
+	if x != nil {
+		for _, p := range x.Packages {
+			entries, records = append(entries, factEntry{key: factKey(p.Name)}), append(records, encodeFacts(p))
+		}
+	}
+	first := len(m.dir)
+	for i, e := range entries {
+		e.offset, e.length, e.crc = uint64(len(m.records)), uint32(len(records[i])), crc32.Checksum(records[i], castagnoli)
+		m.dir = append(m.dir, e)
+		m.records = append(m.records, records[i]...)
+	}
+	slices.SortStableFunc(m.dir[first:], func(a, b factEntry) int { return cmp.Compare(a.key, b.key) })
+	b.packages = uint32(len(entries))
+	m.bins = append(m.bins, b)
+}
+
+// file is all of it, and the CRC of what stands before the records.
+func (m *factsMaker) file() (b []byte, crc uint32) {
+	head := factsHead + len(m.bins)*factsBin + len(m.dir)*factsEntry
+	b = make([]byte, 0, head+len(m.records))
+	b = append(b, factsMagic...)
+	le := binary.LittleEndian
+	b = le.AppendUint32(b, uint32(len(m.dir)))
+	b = le.AppendUint32(b, uint32(len(m.bins)))
+	for _, x := range m.bins {
+		b = le.AppendUint16(b, x.number)
+		b = le.AppendUint32(b, x.packages)
+		b = append(b, x.hash[:]...)
+	}
+	for _, e := range m.dir {
+		b = le.AppendUint64(b, e.key)
+		b = le.AppendUint64(b, e.offset+uint64(head))
+		b = le.AppendUint32(b, e.length)
+		b = le.AppendUint32(b, e.crc)
+	}
+	crc = crc32.Checksum(b, castagnoli)
+	return append(b, m.records...), crc
+}
+
+// A record has the name and the versions of a package. Strings are numbers of a
+// table, numbers are unsigned LEB128:
+//
+//	strings   how many, the length of each, then all of them; the first is the name
+//	versions  how many, each: version; digest, 32 bytes; yanked; arch; release;
+//	          config, btf, hooks: lists; abi; dependencies, conflicts: lists of pairs
+//
+// String 0 stands for the empty one where that is meant, as no text is the name.
+type factWriter struct {
+	table map[string]uint64
+	list  []string
+	body  []byte
+}
+
+func (w *factWriter) num(n uint64) { w.body = binary.AppendUvarint(w.body, n) }
+
+func (w *factWriter) text(s string) {
+	if s == "" {
+		w.num(0)
+		return
+	}
+	n, ok := w.table[s]
+	if !ok {
+		n = uint64(len(w.list))
+		w.table[s] = n
+		w.list = append(w.list, s)
+	}
+	w.num(n)
+}
+
+func (w *factWriter) pairs(m map[string]string) {
+	w.num(uint64(len(m)))
+	for _, k := range slices.Sorted(maps.Keys(m)) {
+		w.text(k)
+		w.text(m[k])
+	}
+}
+
+func writeTexts[T ~string](w *factWriter, list []T) {
+	w.num(uint64(len(list)))
+	for _, s := range list {
+		w.text(string(s))
+	}
+}
+
+func encodeFacts(p *Package) []byte {
+	w := &factWriter{table: map[string]uint64{}, list: []string{p.Name}}
+	w.num(uint64(len(p.Versions)))
+	for _, v := range p.Versions {
+		w.text(v.Version)
+		digest, err := hex.DecodeString(strings.TrimPrefix(v.Digest, "sha256:"))
+		if err != nil || len(digest) != 32 {
+			panic("index: a digest that was checked is none: " + v.Digest)
+		}
+		w.body = append(w.body, digest...)
+		w.text(v.Yanked)
+		w.text(v.Requires.Arch)
+		w.text(v.Requires.Release)
+		writeTexts(w, v.Requires.Config)
+		writeTexts(w, v.Requires.BTF)
+		writeTexts(w, v.Requires.Hooks)
+		w.num(uint64(v.Requires.ABI))
+		w.pairs(v.Dependencies)
+		w.pairs(v.Conflicts)
+	}
+	var out []byte
+	out = binary.AppendUvarint(out, uint64(len(w.list)))
+	for _, s := range w.list {
+		out = binary.AppendUvarint(out, uint64(len(s)))
+	}
+	for _, s := range w.list {
+		out = append(out, s...)
+	}
+	return append(out, w.body...)
+}
+
+type factReader struct {
+	b    []byte
+	list []string
+	bad  bool
+}
+
+func (r *factReader) num() uint64 {
+	n, k := binary.Uvarint(r.b)
+	if k <= 0 {
+		r.bad, r.b = true, nil
+		return 0
+	}
+	r.b = r.b[k:]
+	return n
+}
+
+// count is how many things follow, each of at least a byte.
+func (r *factReader) count() int {
+	n := r.num()
+	if n > uint64(len(r.b)) {
+		r.bad = true
+		return 0
+	}
+	return int(n)
+}
+
+func (r *factReader) text() string {
+	n := r.num()
+	if n >= uint64(len(r.list)) {
+		r.bad = true
+		return ""
+	}
+	if n == 0 {
+		return ""
+	}
+	return r.list[n]
+}
+
+func readTexts[T ~string](r *factReader) []T {
+	n := r.count()
+	if n == 0 {
+		return nil
+	}
+	out := make([]T, n)
+	for i := range out {
+		out[i] = T(r.text())
+	}
+	return out
+}
+
+func (r *factReader) pairs() map[string]string {
+	n := r.count()
+	if n == 0 {
+		return nil
+	}
+	out := make(map[string]string, n)
+	for range n {
+		k := r.text()
+		out[k] = r.text()
+	}
+	return out
+}
+
+func decodeFacts(b []byte) (name string, versions []Version, err error) {
+	r := &factReader{b: b}
+	n := r.count()
+	lengths := make([]int, n)
+	total := 0
+	for i := range lengths {
+		lengths[i] = r.count()
+		total += lengths[i]
+	}
+	if r.bad || n == 0 || total > len(r.b) {
+		return "", nil, errFacts
+	}
+	all := string(r.b[:total])
+	r.b = r.b[total:]
+	r.list = make([]string, n)
+	for i, l := range lengths {
+		r.list[i], all = all[:l], all[l:]
+	}
+	versions = make([]Version, r.count())
+	digits := make([]byte, 0, 71)
+	for i := range versions {
+		v := &versions[i]
+		v.Version = r.text()
+		if len(r.b) < 32 {
+			return "", nil, errFacts
+		}
+		digits = hex.AppendEncode(append(digits[:0], "sha256:"...), r.b[:32])
+		v.Digest, r.b = string(digits), r.b[32:]
+		v.Yanked, v.Requires.Arch, v.Requires.Release = r.text(), r.text(), r.text()
+		v.Requires.Config, v.Requires.BTF, v.Requires.Hooks = readTexts[string](r), readTexts[string](r), readTexts[manifest.Hook](r)
+		v.Requires.ABI = int(r.num())
+		v.Dependencies, v.Conflicts = r.pairs(), r.pairs()
+	}
+	if r.bad || len(r.b) > 0 {
+		return "", nil, errFacts
+	}
+	return r.list[0], versions, nil
+}
