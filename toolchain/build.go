@@ -85,11 +85,14 @@ func Build(ctx context.Context, opts Options) (*Result, error) {
 	}
 	defer os.RemoveAll(work)
 
-	sources, err := b.compile(ctx, filepath.Join(work, fileArchive))
+	sources, views, err := b.compile(ctx, filepath.Join(work, fileArchive))
 	if err != nil {
 		return nil, err
 	}
 	if err := b.scan(sources); err != nil {
+		return nil, err
+	}
+	if err := views.check(); err != nil {
 		return nil, err
 	}
 	if err := b.link(ctx, work); err != nil {

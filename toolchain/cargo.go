@@ -38,6 +38,7 @@ func (b *builder) cargo(ctx context.Context, log io.Writer, args ...string) ([]b
 			"RUSTC_WORKSPACE_WRAPPER=",
 			"RUSTC_BOOTSTRAP=1",
 			"CARGO_TARGET_DIR=" + b.targetDir,
+			"IUPKG_ROOT=" + b.rootLib(),
 			"CARGO_ENCODED_RUSTFLAGS=" + strings.Join(rustflags, "\x1f"),
 		}),
 	}
@@ -65,6 +66,14 @@ func (b *builder) makeTargetDir() error {
 	return writeFile(wrapper, []byte(rustcWrapper), 0o755)
 }
 
+// rootLib is the extension's crate, as rustc calls it; empty before vetting.
+func (b *builder) rootLib() string {
+	if b.crate == nil {
+		return ""
+	}
+	return b.crate.lib
+}
+
 func (b *builder) deps() []dependency {
 	if b.crate == nil {
 		return nil
@@ -73,12 +82,12 @@ func (b *builder) deps() []dependency {
 }
 
 // compile makes the archive of bitcode, copies it to path, and returns the
-// source files that went into it.
-func (b *builder) compile(ctx context.Context, path string) (sources []string, err error) {
+// source files that went into it and what the compiler made of them.
+func (b *builder) compile(ctx context.Context, path string) (sources []string, v *views, err error) {
 	// cargo's own lock ends with it, before the archive is copied.
 	unlock, err := lockFile(ctx, b.targetDir+".lock")
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer unlock()
 
@@ -96,18 +105,22 @@ func (b *builder) compile(ctx context.Context, path string) (sources []string, e
 	var exit *exec.ExitError
 	switch {
 	case errors.As(err, &exit):
-		return nil, ErrCompile
+		return nil, nil, ErrCompile
 	case err != nil:
-		return nil, err
+		return nil, nil, err
 	}
 	archive, err := b.artifact(out)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err := copyFile(archive, path); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return readDepInfo(strings.TrimSuffix(archive, ".a") + ".d")
+	if v, err = readViews(archive, b.crate.lib); err != nil {
+		return nil, nil, err
+	}
+	sources, err = readDepInfo(strings.TrimSuffix(archive, ".a") + ".d")
+	return sources, v, err
 }
 
 // artifact finds the archive in cargo's messages.

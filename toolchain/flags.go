@@ -45,5 +45,7 @@ var profile = []string{
 // crateFlags are for the extension's crate alone.
 var crateFlags = []string{
 	"-Funsafe-code",
+	// A constant that takes forever to compute would take it of everyone who builds.
+	"-Flong-running-const-eval",
 	"-Zallow-features=",
 }

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -127,20 +128,23 @@ func (e *toolError) Error() string {
 
 func (e *toolError) Unwrap() error { return e.err }
 
+// keptEnv are the variables that tools may see: where things are and how to reach a
+// registry. No other can change what they do, or get into an object by env!.
+var keptEnv = []string{"HOME", "PATH", "USER", "LOGNAME", "LANG", "TERM", "NO_COLOR", "TMPDIR", "XDG_CACHE_HOME",
+	"CARGO_HOME", "CARGO_NET_OFFLINE", "SSL_CERT_FILE", "SSL_CERT_DIR",
+	"http_proxy", "https_proxy", "no_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY"}
+
+// Where crates come from is the machine's affair: their checksums are known.
+var keptEnvPrefixes = []string{"CARGO_HTTP_", "CARGO_REGISTRIES_", "CARGO_SOURCE_", "LC_"}
+
 // cleanEnv is the environment without what changes what cargo and rustc do.
 func cleanEnv() []string {
 	var env []string
 	for _, v := range os.Environ() {
 		name, _, _ := strings.Cut(v, "=")
-		switch {
-		case name == "CARGO_HOME", name == "CARGO_NET_OFFLINE", strings.HasPrefix(name, "CARGO_HTTP_"),
-			strings.HasPrefix(name, "CARGO_REGISTRIES_"), strings.HasPrefix(name, "CARGO_SOURCE_"):
-			// Where crates come from is the machine's affair: their checksums are known.
-		case strings.HasPrefix(name, "CARGO"), strings.HasPrefix(name, "RUST"), name == "MAKEFLAGS",
-			name == "SOURCE_DATE_EPOCH", strings.HasPrefix(name, "__CARGO"):
-			continue
+		if slices.Contains(keptEnv, name) || slices.ContainsFunc(keptEnvPrefixes, func(p string) bool { return strings.HasPrefix(name, p) }) {
+			env = append(env, v)
 		}
-		env = append(env, v)
 	}
 	return env
 }

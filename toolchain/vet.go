@@ -100,6 +100,7 @@ type metaNode struct {
 	ID       string   `json:"id"`
 	Features []string `json:"features"`
 	Deps     []struct {
+		Name  string `json:"name"` // as the crate calls it
 		Pkg   string `json:"pkg"`
 		Kinds []struct {
 			Kind *string `json:"kind"` // nil: normal
@@ -114,6 +115,10 @@ func (b *builder) vet(ctx context.Context) (*crate, error) {
 	if _, err := os.Stat(manifestPath); err != nil {
 		return nil, &RuleError{File: "Cargo.toml", Rule: "is missing", Why: "an extension is a Cargo package; `iupkg new` makes one"}
 	}
+	// Before cargo reads it: an unstable feature may make cargo itself run something.
+	if err := b.checkCargoTomls(manifestPath); err != nil {
+		return nil, err
+	}
 	args := []string{"metadata", "--format-version=1", "--filter-platform=" + target, "--manifest-path=" + manifestPath}
 	// Without a lock file, cargo makes one: iu asks for exact versions, so it
 	// comes out as vetted.
@@ -127,6 +132,9 @@ func (b *builder) vet(ctx context.Context) (*crate, error) {
 	var m metadata
 	if err := json.Unmarshal(out, &m); err != nil {
 		return nil, fmt.Errorf("cargo metadata: %w", err)
+	}
+	if err := b.checkCargoTomls(manifestPath, filepath.Join(m.WorkspaceRoot, "Cargo.toml")); err != nil {
+		return nil, err
 	}
 	lock, err := os.ReadFile(filepath.Join(m.WorkspaceRoot, "Cargo.lock"))
 	if err != nil {
@@ -143,6 +151,9 @@ func (m *metadata) check(b *builder, lock []byte) (*crate, error) {
 	locked, err := parseLock(lock)
 	if err != nil {
 		return nil, &RuleError{File: "Cargo.lock", Rule: err.Error()}
+	}
+	if err := m.checkNames(); err != nil {
+		return nil, err
 	}
 	c := &crate{}
 	order, linked := m.buildOrder()
@@ -190,6 +201,9 @@ func (p *metaPackage) root(b *builder, known []lockPackage) (name, lib string, e
 		case slices.ContainsFunc(t.Kind, func(k string) bool { return strings.HasSuffix(k, "lib") }):
 			lib = t.Name
 		}
+	}
+	if lib != "" && lib != strings.ReplaceAll(p.Name, "-", "_") {
+		return "", "", &RuleError{File: "Cargo.toml", Rule: "the library is named " + lib, Why: "it has the package's name"}
 	}
 	if lib == "" {
 		return "", "", &RuleError{File: "Cargo.toml", Rule: "the package has no library", Why: "the programs of an extension are in src/lib.rs"}
@@ -294,6 +308,9 @@ func (b *builder) sameCrate(d dependency, p *metaPackage) (string, error) {
 		if slices.Contains(t.Kind, "custom-build") {
 			return "", &RuleError{File: t.Source, Rule: p.Name + " has no build script"}
 		}
+	}
+	if inside(b.dir, d.dir) {
+		return "", &RuleError{File: "Cargo.toml", Rule: "the crate " + d.name + " is in the project's own folder", Why: "it is the toolchain's"}
 	}
 	own := filepath.Join(b.libDir, "crate", d.name)
 	want, err := crateHash(own)

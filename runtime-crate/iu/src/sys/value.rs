@@ -23,12 +23,25 @@ pub(crate) struct MapCell(UnsafeCell<abi::Map>);
 // reached by volatile copies, runtime calls or under a lock.
 unsafe impl Sync for MapCell {}
 
+/// Of a key: the kernel's own limit for what it copies to a stack (`MAX_BPF_STACK`).
+const MAX_KEY: usize = 512;
+/// Of a value, which can be filled or copied between two polls.
+const MAX_VALUE: usize = 1 << 20;
+/// Of all keys and values: what the kernel's maps count in 32 bits.
+const MAX_MAP: u64 = u32::MAX as u64;
+
 impl MapCell {
     /// A descriptor without a name, which stands for "not declared with `#[map]`".
     pub(crate) const fn new<K, V>(map_type: u32, max_entries: u32) -> MapCell {
         assert!(align_of::<V>() <= 8, "a map's values are aligned to 8 bytes at most");
         assert!(size_of::<V>() > 0 && size_of::<K>() > 0, "a map's keys and values are not empty");
         assert!(max_entries > 0, "a map has room for one element at least");
+        assert!(size_of::<K>() <= MAX_KEY, "the map is too large: a key has at most 512 bytes");
+        assert!(size_of::<V>() <= MAX_VALUE, "the map is too large: a value has at most 1 MiB");
+        assert!(
+            (size_of::<K>() as u64 + size_of::<V>() as u64) * max_entries as u64 <= MAX_MAP,
+            "the map is too large: keys and values have at most 4 GiB"
+        );
         MapCell(UnsafeCell::new(abi::Map {
             name: [0; abi::NAME_LEN],
             map_type,
