@@ -25,6 +25,7 @@ type reportFunction struct {
 	Calls        []string `json:"calls"`
 	Indirect     bool     `json:"indirect"`
 	AddressTaken bool     `json:"addressTaken"`
+	Align        uint64   `json:"align"` // of its frame, where above the stack's own
 	StackCheck   bool     `json:"stackCheck"`
 }
 

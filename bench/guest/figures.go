@@ -54,6 +54,7 @@ func (b *bench) all() error {
 		{"dispatch.empty.noswitch.extra", "empty"},
 		{"dispatch.fault.noswitch.extra", "empty-fault"},
 		{"dispatch.empty.switch.extra", "empty-switch"},
+		{"dispatch.fault.switch.extra", "empty-fault-switch"},
 	} {
 		v, err := cost(b.native["bench-"+f.ext+"/empty"], packet(0), xdpPass)
 		if err != nil {

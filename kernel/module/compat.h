@@ -13,6 +13,13 @@
 #define IU_UNWIND_STOP UNWIND_HINT_UNDEFINED
 #endif
 
+/* This CPU's preemption count. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 2, 0)
+#define IU_PREEMPT_COUNT PER_CPU_VAR(__preempt_count)
+#else
+#define IU_PREEMPT_COUNT PER_CPU_VAR(pcpu_hot + 8)	/* asserted below */
+#endif
+
 #else
 
 #include <linux/bpf.h>
@@ -22,11 +29,8 @@
 
 #include "elf.h"
 
-/* Spares a hot function the zeroing of a large local that it fills itself. */
-#if __has_attribute(__uninitialized__)
-#define iu_uninitialized __attribute__((__uninitialized__))
-#else
-#define iu_uninitialized
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 2, 0)
+static_assert(offsetof(struct pcpu_hot, preempt_count) == 8);
 #endif
 
 /* Marks of a kfunc: 6.1 knows neither them nor the set macro. */

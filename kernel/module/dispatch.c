@@ -7,18 +7,36 @@
 #include <linux/ktime.h>
 
 #include "compat.h"
+#include "enter.h"
 #include "ext.h"
 #include "hook.h"
 #include "iu_abi.h"
 
 
 /* What enter.S and the ABI take for granted. */
-static_assert(offsetof(struct iu_frame, sp) == 0);
+static_assert(offsetof(struct iu_prog, entry) == IU_PROG_ENTRY);
+static_assert(offsetof(struct iu_cpu, frame) == IU_CPU_FRAME);
+static_assert(offsetof(struct iu_cpu, free) == IU_CPU_FREE(0));
+static_assert(offsetof(struct iu_cpu, free[3]) == IU_CPU_FREE(3));
+static_assert(offsetof(struct iu_frame, prog) == 8);
+static_assert(offsetof(struct iu_frame, start) == 16);
+static_assert(offsetof(struct iu_frame, nheld) == 24);
+static_assert(offsetof(struct iu_frame, ip) == 32);
+static_assert(offsetof(struct iu_frame, saved) == IU_FRAME_SAVED);
+static_assert(sizeof(struct iu_frame) == IU_FRAME_SIZE);
+static_assert(SOFTIRQ_OFFSET == IU_PC_SOFTIRQ && HARDIRQ_MASK == IU_PC_HARDIRQ &&
+	      NMI_MASK == IU_PC_NMI);
 static_assert(IU_STACK_SIZE % PAGE_SIZE == 0 && IU_STACK_RESERVE < IU_STACK_SIZE);
 
 DEFINE_PER_CPU(struct iu_cpu, iu_cpu);
 DEFINE_PER_CPU(int, iu_rt_fuel);
 EXPORT_PER_CPU_SYMBOL_GPL(iu_rt_fuel);
+
+/* Is `at` on the runtime stack of `level`? */
+static bool on_stack(const struct iu_cpu *c, unsigned int level, unsigned long at)
+{
+	return at - (c->stack[level] - IU_STACK_SIZE) < IU_STACK_SIZE;
+}
 
 void iu_end_run(enum iu_cause cause, unsigned long ip)
 {
@@ -28,7 +46,9 @@ void iu_end_run(enum iu_cause cause, unsigned long ip)
 	BUG_ON(!f);
 	f->cause = cause;
 	f->ip = ip;
-	iu_land(f->sp);
+	if (cause != IU_CAUSE_PANIC)
+		f->file = NULL;
+	iu_land(f);
 	unreachable();
 }
 
@@ -91,30 +111,35 @@ static void report(const struct iu_prog *p, const struct iu_frame *f)
 }
 
 /*
- * The one landing path. On the dispatcher's own stack again: gives back what the
- * program held, last first, then counts and reports.
+ * The one landing path, called by iu_land on the stack that the run came from:
+ * gives back what the program held, last first, takes the frame from the list and
+ * the stack from the run, then counts and reports. Returns the verdict.
  *
  * What the program can have changed is what runtime functions change on its
- * behalf: a lock, and with it the interrupt flag, which its release restores. The
- * preemption count and RCU nesting are changed by nothing that can fault half
- * way; the count is checked all the same, since a wrong one kills the machine later.
+ * behalf: a lock, and with it the interrupt flag, which its release restores.
  */
-static noinline u32 land(struct iu_prog *p, struct iu_frame *f)
+asmlinkage u32 iu_landed(struct iu_frame *f)
 {
 	u64 now = ktime_get_mono_fast_ns();
+	struct iu_cpu *c = this_cpu_ptr(&iu_cpu);
+	unsigned int level = interrupt_context_level();
+	struct iu_prog *p = f->prog;
 
 	while (f->nheld) {
 		struct iu_held *h = &f->held[--f->nheld];
 
 		h->release(h);
 	}
-	this_cpu_write(iu_rt_fuel, f->fuel);
-	if (WARN_ON_ONCE(preempt_count() != f->preempt))
-		preempt_count_set(f->preempt);
+	WRITE_ONCE(c->frame, f->prev);
+	/* A nested run's frame is on the runtime stack that it shares. */
+	if (p->mode & IU_MODE_SWITCH && !on_stack(c, level, (unsigned long)f))
+		c->free[level] = c->stack[level];
+	/* Whose fuel this was is not known; let it look at the clock. */
+	this_cpu_write(iu_rt_fuel, 0);
 
 	atomic64_inc(&p->faults[f->cause]);
 	if (atomic_inc_return(&p->strikes) >= (int)p->max_faults && p->max_faults &&
-	    !xchg(&p->disabled, true))
+	    iu_slot_disable(p))
 		pr_warn("iu: %s/%s: disabled after %u faults\n", p->ext->name, p->name,
 			p->max_faults);
 	record(p, f, now);
@@ -123,69 +148,69 @@ static noinline u32 land(struct iu_prog *p, struct iu_frame *f)
 }
 
 /* No room for this run: not the program's doing, so it costs it no strike. */
-static noinline void refuse_nesting(struct iu_prog *p)
+static noinline u32 refuse_nesting(struct iu_prog *p)
 {
 	struct iu_frame f = { .cause = IU_CAUSE_NESTING };
 
+	this_cpu_dec(p->cpu->runs);
 	atomic64_inc(&p->faults[IU_CAUSE_NESTING]);
 	record(p, &f, ktime_get_mono_fast_ns());
+	return iu_hook_row(p->hook)->refused;
 }
 
-/* Is this very code running on the runtime stack of `level`, with `room` bytes to spare? */
-static bool fits_here(const struct iu_cpu *c, unsigned int level, u32 room)
+/*
+ * Where a program wants a runtime stack and a run on the same level has it: goes on
+ * below that run, if this very code is on that stack and there is room. Comes with
+ * preemption off and gives it back.
+ */
+asmlinkage u32 iu_run_nested(void *ctx, struct iu_prog *p)
 {
+	const struct iu_cpu *c = this_cpu_ptr(&iu_cpu);
+	unsigned int level = interrupt_context_level();
 	unsigned long sp = current_stack_pointer;
-	unsigned long base = c->stack[level] - IU_STACK_SIZE;
-
-	return sp - base < IU_STACK_SIZE && sp - base >= IU_STACK_RESERVE + room;
-}
-
-static __always_inline u32 run_prog(struct iu_prog *p, void *ctx, u32 refused)
-{
-	struct iu_cpu *c = this_cpu_ptr(&iu_cpu);
-	struct iu_frame f iu_uninitialized;
-	unsigned int level = 0;
-	unsigned long top = 0;
 	u32 ret;
 
-	if (p->switches) {
-		level = interrupt_context_level();
-		if (likely(!c->busy[level])) {
-			c->busy[level] = true;
-			top = c->stack[level];
-		} else if (!fits_here(c, level, p->room)) {
-			refuse_nesting(p);
-			return refused;
-		}
-	}
-	f.prev = c->frame;
-	f.prog = p;
-	f.start = 0;
-	f.fuel = this_cpu_read(iu_rt_fuel);
-	f.preempt = preempt_count();
-	f.nheld = 0;
-	f.cause = -1;
-	f.ip = 0;
-	f.file = NULL;
-	/* An interrupt from here on must find a whole frame, or none. */
-	barrier();
-	WRITE_ONCE(c->frame, &f);
-	this_cpu_inc(*p->runs);
-
-	ret = iu_enter(ctx, p->entry, &f, top);
-
-	WRITE_ONCE(c->frame, f.prev);
-	barrier();
-	if (top)
-		c->busy[level] = false;
-	if (unlikely(READ_ONCE(f.cause) >= 0))
-		ret = land(p, &f);
+	if (!on_stack(c, level, sp) ||
+	    sp - (c->stack[level] - IU_STACK_SIZE) < IU_STACK_RESERVE + p->room)
+		ret = refuse_nesting(p);
+	else if (p->mode & IU_MODE_FRAMED)
+		ret = iu_run_framed(ctx, p);
+	else
+		ret = ((u32 (*)(void *, struct iu_prog *))p->entry)(ctx, p);
+	preempt_enable_notrace();
 	return ret;
 }
 
-u32 iu_run_prog(struct iu_prog *p, void *ctx)
+/* The mode is that of one look: timing is switched on and off under runs. */
+u32 iu_run_timed(void *ctx, struct iu_prog *p, u32 mode)
 {
-	return run_prog(p, ctx, iu_hook_row(p->hook)->refused);
+	u64 start = ktime_get_mono_fast_ns();
+	u32 ret;
+
+	switch (mode & ~IU_MODE_TIMED) {
+	case IU_MODE_PLAIN:
+		ret = ((u32 (*)(void *, struct iu_prog *))p->entry)(ctx, p);
+		break;
+	case IU_MODE_FRAMED:
+		ret = iu_run_framed(ctx, p);
+		break;
+	case IU_MODE_SWITCH:
+		ret = iu_run_switched(ctx, p);
+		break;
+	default:
+		ret = iu_run_framed_switched(ctx, p);
+		break;
+	}
+	this_cpu_add(p->cpu->ns, ktime_get_mono_fast_ns() - start);
+	return ret;
+}
+
+/* The end of a run was the end of its CPU's preemption being off, and somebody waits. */
+asmlinkage u32 iu_resched(u32 ret)
+{
+	preempt_disable_notrace();
+	preempt_enable_notrace();
+	return ret;
 }
 
 /* One kfunc set per program type: a TC stub cannot even name the XDP kfunc. */

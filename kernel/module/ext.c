@@ -47,7 +47,7 @@ static void free_ext(struct iu_ext *ext)
 	u32 i;
 
 	for (i = 0; i < ext->nprogs; i++)
-		free_percpu(ext->prog[i].runs);
+		free_percpu(ext->prog[i].cpu);
 	for (i = 0; i < ext->nmaps; i++)
 		if (ext->bound[i])
 			bpf_map_put(ext->bound[i]);
@@ -82,7 +82,9 @@ static bool entry_ok(const struct iu_elf *e, unsigned long entry)
 	return false;
 }
 
-static int init_prog(struct iu_ext *ext, struct iu_prog *p, const struct iu_abi_prog *a)
+/* `harmless`: nothing in the object refers to what could end a run. */
+static int init_prog(struct iu_ext *ext, struct iu_prog *p, const struct iu_abi_prog *a,
+		     bool harmless)
 {
 	p->ext = ext;
 	p->slot = ~0u;
@@ -93,15 +95,19 @@ static int init_prog(struct iu_ext *ext, struct iu_prog *p, const struct iu_abi_
 	p->flags = a->flags;
 	p->stack = a->stack;
 	p->on_fault = a->on_fault;
-	p->switches = a->flags & IU_PROG_F_STACK_CHECK || a->stack > IU_STACK_INLINE;
+	if (!harmless)
+		p->mode |= IU_MODE_FRAMED;
+	if (a->flags & IU_PROG_F_STACK_CHECK || a->stack > IU_STACK_INLINE)
+		p->mode |= IU_MODE_SWITCH;
 	/* A checked program ends itself when room gets scarce, but is to get somewhere. */
 	p->room = a->stack ?: IU_FRAME_MAX;
-	p->runs = alloc_percpu(u64);
-	return p->runs ? 0 : -ENOMEM;
+	p->cpu = alloc_percpu(struct iu_prog_cpu);
+	return p->cpu ? 0 : -ENOMEM;
 }
 
 /* From a checked image. */
-static struct iu_ext *new_ext(const struct iu_elf *e, const struct iu_abi_counts *n, char *msg)
+static struct iu_ext *new_ext(const struct iu_elf *e, const struct iu_abi_counts *n,
+			      bool harmless, char *msg)
 {
 	const struct iu_abi_prog *progs = (void *)(unsigned long)e->sec[e->prog].addr;
 	const struct iu_abi_info *info = (void *)(unsigned long)e->sec[e->info].addr;
@@ -121,7 +127,7 @@ static struct iu_ext *new_ext(const struct iu_elf *e, const struct iu_abi_counts
 	ext->nparams = n->params;
 	ext->nprogs = n->progs;
 	for (i = 0; i < n->progs; i++) {
-		ret = init_prog(ext, &ext->prog[i], &progs[i]);
+		ret = init_prog(ext, &ext->prog[i], &progs[i], harmless);
 		if (!ret && !entry_ok(e, progs[i].entry)) {
 			iu_refuse(msg, "%s/%s: the entry is not code that begins with endbr64",
 				  ext->name, progs[i].name);
@@ -163,6 +169,7 @@ static struct iu_ext *check(struct iu_load *a, const struct request *r)
 	struct iu_abi_counts n;
 	struct iu_ext *ext;
 	struct module *mod;
+	bool harmless;
 	int ret;
 
 	/* First of all: bytes that nobody trusted signed are not even parsed. */
@@ -192,8 +199,8 @@ static struct iu_ext *check(struct iu_load *a, const struct request *r)
 			return ERR_PTR(-EEXIST);
 		}
 	}
-	ret = iu_image_check(mod, e, a->msg);
-	ext = ret ? ERR_PTR(ret) : new_ext(e, &n, a->msg);
+	ret = iu_image_check(mod, e, &harmless, a->msg);
+	ext = ret ? ERR_PTR(ret) : new_ext(e, &n, harmless, a->msg);
 	if (IS_ERR(ext)) {
 		module_put(mod);
 		return ext;
@@ -448,12 +455,12 @@ static void fill_prog(struct iu_prog *p, struct iu_prog_info *a)
 	a->stack = p->stack;
 	a->on_fault = p->on_fault;
 	a->slot = p->slot;
-	a->disabled = READ_ONCE(p->disabled);
+	a->disabled = iu_slot_disabled(p);
 	a->max_faults = p->max_faults;
 	a->budget_ns = p->budget_ns;
 	a->runs = 0;
 	for_each_possible_cpu(cpu)
-		a->runs += READ_ONCE(*per_cpu_ptr(p->runs, cpu));
+		a->runs += READ_ONCE(per_cpu_ptr(p->cpu, cpu)->runs);
 	for (i = 0; i < IU_CAUSES; i++)
 		a->faults[i] = atomic64_read(&p->faults[i]);
 	raw_spin_lock_irqsave(&p->last_lock, flags);

@@ -24,14 +24,23 @@ struct iu_last_fault {
 	char file[64];
 };
 
+/* How to run a program: iu_prog.mode. */
+#define IU_MODE_PLAIN	0	/* where it is called, without a frame */
+#define IU_MODE_FRAMED	1	/* it may fault */
+#define IU_MODE_SWITCH	2	/* on a runtime stack */
+#define IU_MODE_TIMED	4	/* taking the time, too */
+
+struct iu_prog_cpu {
+	u64 runs, ns;
+};
+
 struct iu_prog {
-	/* Read by every run; written under iu_mutex while in no slot, but for `disabled`. */
-	unsigned long entry;
-	u64 __percpu *runs;
+	/* Read by every run; written under iu_mutex while in no slot, but for IU_MODE_TIMED. */
+	unsigned long entry;		/* first: enter.S */
+	struct iu_prog_cpu __percpu *cpu;
+	u32 mode;
+	u32 room;			/* bytes it may need on a runtime stack, at least */
 	u32 hook;
-	bool disabled;			/* set once by the fault path, cleared by ATTACH */
-	bool switches;			/* needs a runtime stack */
-	u32 room;			/* bytes it may need on one, at least */
 	s32 on_fault;
 	u64 budget_ns;
 

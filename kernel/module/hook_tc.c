@@ -8,7 +8,7 @@
 
 __bpf_kfunc_start_defs();
 
-__bpf_kfunc u32 iu_tc_run(struct __sk_buff *ctx, u32 slot)
+__bpf_kfunc notrace u32 iu_tc_run(struct __sk_buff *ctx, u32 slot)
 {
 	struct sk_buff *skb = (struct sk_buff *)ctx;
 	struct iu_ctx_tc tc = {

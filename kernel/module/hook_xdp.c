@@ -10,7 +10,7 @@ static_assert(offsetof(struct xdp_buff, data_end) == 8);
 
 __bpf_kfunc_start_defs();
 
-__bpf_kfunc u32 iu_xdp_run(struct xdp_md *ctx, u32 slot)
+__bpf_kfunc notrace u32 iu_xdp_run(struct xdp_md *ctx, u32 slot)
 {
 	return iu_run_slot(slot, IU_HOOK_XDP, ctx);
 }

@@ -202,7 +202,12 @@ static const char *extras(const struct module *mod)
 
 static bool resolve(void *arg, const char *name, u64 *addr)
 {
-	return iu_rt_symbol(name, addr);
+	bool *harmless = arg, plain;
+
+	if (!iu_rt_symbol(name, addr, &plain))
+		return false;
+	*harmless &= plain;
+	return true;
 }
 
 /*
@@ -290,14 +295,15 @@ out:
 	return ret;
 }
 
-static int check_bytes(const struct module *mod, struct iu_elf *e, u32 i, u8 *want, char *msg)
+static int check_bytes(const struct module *mod, struct iu_elf *e, u32 i, u8 *want,
+		       bool *harmless, char *msg)
 {
 	const struct iu_elf_section *s = &e->sec[i];
 	const u8 *have = (const u8 *)(unsigned long)s->addr;
 	u64 at;
 	int ret;
 
-	ret = iu_elf_apply(e, i, want, &ops, NULL);
+	ret = iu_elf_apply(e, i, want, &ops, harmless);
 	if (ret) {
 		iu_refuse(msg, "%s: section %u: %s", mod->name, i, e->why);
 		return ret;
@@ -311,7 +317,7 @@ static int check_bytes(const struct module *mod, struct iu_elf *e, u32 i, u8 *wa
 	return -EBADMSG;
 }
 
-int iu_image_check(const struct module *mod, struct iu_elf *e, char *msg)
+int iu_image_check(const struct module *mod, struct iu_elf *e, bool *harmless, char *msg)
 {
 	const char *extra = extras(mod);
 	u64 largest = 1;
@@ -332,9 +338,10 @@ int iu_image_check(const struct module *mod, struct iu_elf *e, char *msg)
 	want = kvmalloc(largest, GFP_KERNEL);
 	if (!want)
 		return -ENOMEM;
+	*harmless = true;
 	for (i = 1; i < e->nsec && !ret; i++) {
 		if (e->sec[i].kind != IU_KIND_NONE && e->sec[i].size)
-			ret = check_bytes(mod, e, i, want, msg);
+			ret = check_bytes(mod, e, i, want, harmless, msg);
 		cond_resched();
 	}
 	kvfree(want);

@@ -16,9 +16,10 @@ struct module *iu_image_get(const char *name);
 /*
  * Checks the module against the object; sec[].addr are hints from user space.
  * 0, -EBADMSG (the image is not the object), -ENOEXEC (the object cannot be
- * relocated) or -ENOMEM. A refusal is logged and left in msg.
+ * relocated) or -ENOMEM. A refusal is logged and left in msg. *harmless: no
+ * relocation is against a symbol that could end a run or looks at its frame.
  */
-int iu_image_check(const struct module *mod, struct iu_elf *e, char *msg);
+int iu_image_check(const struct module *mod, struct iu_elf *e, bool *harmless, char *msg);
 
 unsigned long iu_image_bytes(const struct module *mod);
 

@@ -164,13 +164,18 @@ struct iu_ctx_tc {
  * Stacks. A runtime stack is IU_STACK_SIZE bytes, aligned to its size, with a
  * guard page below. A stack check is `(sp & (IU_STACK_SIZE - 1)) < IU_STACK_RESERVE`:
  * the reserve is kept for one frame (at most IU_FRAME_MAX), helpers and whatever
- * runs on this stack on behalf of an exception.
+ * runs on this stack on behalf of an exception. An entry finds the stack aligned to
+ * 8, as the kernel's own functions do.
  */
 #define IU_STACK_SIZE		32768u
 #define IU_STACK_RESERVE	12288u
 #define IU_FRAME_MAX		4096u
 
-/* Back edges and recursive entries taken between two looks at the clock. */
+/*
+ * Units of work between two looks at the clock: a turn of a loop or a call of a
+ * function is one, and one more for each 16 instructions of LLVM's; a call of the
+ * runtime is 8, and more where rt.c says so. What a poll pays for, see llvm/README.md.
+ */
 #define IU_FUEL			4096
 
 /*
@@ -178,7 +183,7 @@ struct iu_ctx_tc {
  * else is refused. Offsets and lengths are bytes; errors are negative errno.
  */
 #define IU_RT_FUNCTIONS(X) \
-	/* The fuel ran out: returns with new fuel, or ends the program. */ \
+	/* The fuel ran out: returns with new fuel, or ends the program. Preserves all registers but r11. */ \
 	X(void, iu_rt_poll, (void)) \
 	/* A stack check failed. Does not return. */ \
 	X(void, iu_rt_stack_overflow, (void)) \

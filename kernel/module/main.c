@@ -11,6 +11,7 @@
 #include "iu_uapi.h"
 #include "key.h"
 #include "rt.h"
+#include "slot.h"
 #include "stack.h"
 
 static int __init iu_init(void)
@@ -18,6 +19,7 @@ static int __init iu_init(void)
 	int ret;
 
 	iu_rt_init();
+	iu_slot_init();
 	ret = iu_stack_init();
 	if (ret)
 		return ret;

@@ -48,7 +48,7 @@ static void charge(int edges)
  * NMI just as well. The first look only notes when it was; what ran before that is
  * at most IU_FUEL back edges.
  */
-void iu_rt_poll(void)
+asmlinkage void iu_poll(unsigned long ip)
 {
 	struct iu_frame *f = iu_frame();
 	u64 now = ktime_get_mono_fast_ns();
@@ -58,10 +58,10 @@ void iu_rt_poll(void)
 	if (!f->start)
 		f->start = now ?: 1;
 	else if ((s64)(now - f->start) > (s64)f->prog->budget_ns)
-		iu_fault(IU_CAUSE_BUDGET, _RET_IP_);
+		iu_fault(IU_CAUSE_BUDGET, ip);
 	this_cpu_write(iu_rt_fuel, IU_FUEL);
 }
-EXPORT_SYMBOL_GPL(iu_rt_poll);
+EXPORT_SYMBOL_GPL(iu_rt_poll);	/* enter.S */
 
 void iu_rt_stack_overflow(void)
 {
@@ -84,17 +84,18 @@ void iu_rt_panic(const char *file, u64 file_len, u32 line, u32 col)
 }
 EXPORT_SYMBOL_GPL(iu_rt_panic);
 
-/* ATTACH insists on bound maps, so this is the last resort against a NULL. */
-static struct bpf_map *bound(const struct iu_abi_map *m, unsigned long ip)
+/*
+ * A program runs only with all its maps bound (ATTACH insists), so there is no case
+ * of none to answer here. Nothing here may fault: see IU_PLAIN_FUNCTIONS in sym.c.
+ */
+static struct bpf_map *bound(const struct iu_abi_map *m)
 {
-	if (unlikely(!m->map))
-		iu_fault(IU_CAUSE_PANIC, ip);
 	return (struct bpf_map *)(unsigned long)m->map;
 }
 
 void *iu_rt_map_lookup(struct iu_abi_map *m, const void *key)
 {
-	struct bpf_map *map = bound(m, _RET_IP_);
+	struct bpf_map *map = bound(m);
 
 	return map->ops->map_lookup_elem(map, (void *)key);
 }
@@ -102,7 +103,7 @@ EXPORT_SYMBOL_GPL(iu_rt_map_lookup);
 
 u64 iu_rt_map_update(struct iu_abi_map *m, const void *key, const void *value, u64 flags)
 {
-	struct bpf_map *map = bound(m, _RET_IP_);
+	struct bpf_map *map = bound(m);
 
 	charge(16);
 	if (flags > BPF_EXIST)
@@ -113,7 +114,7 @@ EXPORT_SYMBOL_GPL(iu_rt_map_update);
 
 u64 iu_rt_map_delete(struct iu_abi_map *m, const void *key)
 {
-	struct bpf_map *map = bound(m, _RET_IP_);
+	struct bpf_map *map = bound(m);
 
 	charge(16);
 	return map->ops->map_delete_elem(map, (void *)key);

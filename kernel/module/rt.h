@@ -3,6 +3,7 @@
 #ifndef IU_RT_H
 #define IU_RT_H
 
+#include <linux/linkage.h>
 #include <linux/types.h>
 
 #include "iu_abi.h"
@@ -11,8 +12,14 @@
 IU_RT_FUNCTIONS(IU_RT_PROTOTYPE)
 #undef IU_RT_PROTOTYPE
 
-/* The address an object's reference to `name` must have; false if it may have none. */
-bool iu_rt_symbol(const char *name, u64 *addr);
+/*
+ * The address an object's reference to `name` must have; false if it may have none.
+ * *plain: a program that runs without a frame may call it.
+ */
+bool iu_rt_symbol(const char *name, u64 *addr, bool *plain);
+
+/* Behind iu_rt_poll, in C. */
+asmlinkage void iu_poll(unsigned long ip);
 
 void iu_rt_init(void);
 

@@ -6,24 +6,54 @@
 #include "slot.h"
 
 #include <linux/module.h>
+#include <linux/percpu.h>
+#include <linux/rcupdate.h>
 
+#include "ext.h"
 #include "hook.h"
 
 static struct slot {
 	u32 hook;			/* IU_HOOK_NONE: free */
 	struct file *owner;		/* made it and did not commit */
-	struct file *attacher;	/* attached last and did not commit */
-	struct iu_prog *before;		/* what ran here before that; NULL: nothing */
+	struct file *attacher;		/* attached last and did not commit */
+	struct iu_prog *prog;		/* what it is to run; NULL: nothing */
+	struct iu_prog *before;		/* what it was before that ATTACH; NULL: nothing */
 } slots[IU_MAX_SLOTS];			/* under iu_mutex */
 
-struct iu_prog __rcu *iu_slot_prog[IU_MAX_SLOTS];
+struct iu_prog *iu_slot_table[IU_HOOK_MAX][IU_MAX_SLOTS];
+
+/* What an empty slot runs. */
+static struct iu_prog nothing[IU_HOOK_MAX];
+static DEFINE_PER_CPU(struct iu_prog_cpu, nothing_cpu);
+
+static u32 run_nothing(void *ctx, const struct iu_prog *p)
+{
+	return p->on_fault;
+}
+
+void iu_slot_init(void)
+{
+	u32 hook, nr;
+
+	for (hook = 0; hook < IU_HOOK_MAX; hook++) {
+		const struct iu_hook_row *row = iu_hook_row(hook);
+
+		nothing[hook].entry = (unsigned long)run_nothing;
+		nothing[hook].cpu = &nothing_cpu;
+		nothing[hook].mode = IU_MODE_PLAIN;
+		nothing[hook].hook = hook;
+		nothing[hook].on_fault = row ? row->refused : 0;
+		for (nr = 0; nr < IU_MAX_SLOTS; nr++)
+			iu_slot_table[hook][nr] = &nothing[hook];
+	}
+}
 
 /* Numbers are given out in turn, so that a stale stub rarely meets a new slot. Not 0. */
 static u32 next_slot = 1;
 
 static struct iu_prog *current_prog(u32 nr)
 {
-	return rcu_dereference_protected(iu_slot_prog[nr], lockdep_is_held(&iu_mutex));
+	return slots[nr].prog;
 }
 
 static void put_prog(u32 nr, struct iu_prog *p)
@@ -31,10 +61,26 @@ static void put_prog(u32 nr, struct iu_prog *p)
 	struct iu_prog *old = current_prog(nr);
 
 	if (old)
-		old->slot = ~0u;
+		WRITE_ONCE(old->slot, ~0u);
 	if (p)
-		p->slot = nr;
-	rcu_assign_pointer(iu_slot_prog[nr], p);
+		WRITE_ONCE(p->slot, nr);
+	slots[nr].prog = p;
+	/* A run that finds it must find all that was written to it before. */
+	smp_store_release(&iu_slot_table[slots[nr].hook][nr], p ?: &nothing[slots[nr].hook]);
+}
+
+bool iu_slot_disable(struct iu_prog *p)
+{
+	u32 nr = READ_ONCE(p->slot);
+
+	/* It may be in another slot, or in none, by now; then that is not undone. */
+	return nr < IU_MAX_SLOTS &&
+	       cmpxchg(&iu_slot_table[p->hook][nr], p, &nothing[p->hook]) == p;
+}
+
+bool iu_slot_disabled(const struct iu_prog *p)
+{
+	return p->slot != ~0u && READ_ONCE(iu_slot_table[p->hook][p->slot]) != p;
 }
 
 static void clear_slot(u32 nr)
@@ -147,7 +193,6 @@ static void attach_one(struct file *file, const struct iu_attach_one *it)
 	p->budget_ns = it->budget_ns ?: 10 * NSEC_PER_MSEC;
 	p->max_faults = it->max_faults;
 	atomic_set(&p->strikes, 0);
-	WRITE_ONCE(p->disabled, false);
 	p->ext->started = true;
 	put_prog(it->slot, p);
 }

@@ -3,28 +3,37 @@
 #ifndef IU_SLOT_H
 #define IU_SLOT_H
 
-#include <linux/nospec.h>
-#include <linux/rcupdate.h>
+#include <linux/types.h>
 
-#include "ext.h"
+#include "iu_abi.h"
+#include "iu_uapi.h"
 
-/* Written under iu_mutex, read in runs (preemption off, thus RCU readers). */
-extern struct iu_prog __rcu *iu_slot_prog[IU_MAX_SLOTS];
+struct file;
+struct iu_ext;
+struct iu_prog;
 
-static __always_inline struct iu_prog *iu_slot_get(u32 nr)
-{
-	if (unlikely(nr >= IU_MAX_SLOTS))
-		return NULL;
-	nr = array_index_nospec(nr, IU_MAX_SLOTS);
-	return rcu_dereference_sched(iu_slot_prog[nr]);
-}
+/*
+ * What a run takes: one table per hook, so that what is found there is of the hook
+ * by construction. Never NULL: a slot that runs nothing has a program of the runtime
+ * that returns the hook's `refused` verdict. Written under iu_mutex, but for
+ * iu_slot_disable.
+ */
+extern struct iu_prog *iu_slot_table[IU_HOOK_MAX][IU_MAX_SLOTS];
 
+void iu_slot_init(void);
 int iu_slot_new(struct file *file, struct iu_slot_new *a);
 int iu_slot_free(u32 nr);
 int iu_slot_attach(struct file *file, const struct iu_attach_one *items, u32 count);
 int iu_slot_detach(u32 nr);
 
+/*
+ * Takes a program out of its slot's way in one step; true if it was not yet. Any
+ * context. The slot stays the program's until DETACH or another ATTACH.
+ */
+bool iu_slot_disable(struct iu_prog *p);
+
 /* With iu_mutex held. */
+bool iu_slot_disabled(const struct iu_prog *p);
 bool iu_slot_uses(const struct iu_ext *ext);
 void iu_slot_evict(const struct iu_ext *ext);	/* out of all slots */
 void iu_slot_commit(struct file *file);

@@ -95,7 +95,9 @@ static void enter_stack(void *addr)
 	for_each_possible_cpu(cpu)
 		if (!n--)
 			break;
-	per_cpu(iu_cpu, cpu).stack[(nstacks - 1) % IU_LEVELS] = (unsigned long)addr + IU_STACK_SIZE;
+	n = (nstacks - 1) % IU_LEVELS;
+	per_cpu(iu_cpu, cpu).stack[n] = (unsigned long)addr + IU_STACK_SIZE;
+	per_cpu(iu_cpu, cpu).free[n] = per_cpu(iu_cpu, cpu).stack[n];
 }
 
 int iu_stack_init(void)

@@ -15,24 +15,40 @@
 #define DECLARE(sym) extern const char NAME(sym)[] __asm__(#sym);
 IU_KERNEL_SYMBOLS(DECLARE)
 
+/*
+ * What never ends a run, never looks at its frame and holds nothing for it when it
+ * has returned. An object that refers to nothing else runs without a frame, so
+ * this is a list of what is known to be so, not of exceptions.
+ */
+#define IU_PLAIN_FUNCTIONS(X) \
+	X(iu_rt_map_lookup) X(iu_rt_map_update) X(iu_rt_map_delete) \
+	X(iu_rt_ktime_ns) X(iu_rt_cpu) X(iu_rt_random) \
+	X(iu_rt_xdp_adjust_head) X(iu_rt_xdp_adjust_tail) \
+	X(iu_rt_tc_pull) X(iu_rt_tc_load) X(iu_rt_tc_store)
+
 static const struct {
 	const char *name;
 	const void *addr;
+	bool plain;
 } table[] = {
-#define RUNTIME(ret, sym, args) { #sym, sym },
-	IU_RT_FUNCTIONS(RUNTIME)
-#define KERNEL(sym) { #sym, NAME(sym) },
+	/* First, since the first of a name is found. */
+#define PLAIN(sym) { #sym, sym, true },
+	IU_PLAIN_FUNCTIONS(PLAIN)
+#define KERNEL(sym) { #sym, NAME(sym), true },
 	IU_KERNEL_SYMBOLS(KERNEL)
-	{ IU_RT_FUEL, (const void __force *)&iu_rt_fuel },
+#define RUNTIME(ret, sym, args) { #sym, sym, false },
+	IU_RT_FUNCTIONS(RUNTIME)
+	{ IU_RT_FUEL, (const void __force *)&iu_rt_fuel, false },
 };
 
-bool iu_rt_symbol(const char *name, u64 *addr)
+bool iu_rt_symbol(const char *name, u64 *addr, bool *plain)
 {
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_SIZE(table); i++) {
 		if (!strcmp(table[i].name, name)) {
 			*addr = (unsigned long)table[i].addr;
+			*plain = table[i].plain;
 			return true;
 		}
 	}

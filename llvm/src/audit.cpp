@@ -408,7 +408,9 @@ private:
       E.add("musttail", "guaranteed tail call", I);
     if (I.hasOperandBundles() && I.getIntrinsicID() != Intrinsic::assume)
       E.add("call", "operand bundles are not allowed", I);
-    callingConvention(I.getCallingConv(), [&](const Twine &W) { E.add("calling-convention", W, I); });
+    // A poll keeps all registers, and nothing but the pass calls it.
+    if (auto *F = I.getCalledFunction(); !F || F->getName() != PollName)
+      callingConvention(I.getCallingConv(), [&](const Twine &W) { E.add("calling-convention", W, I); });
     Intrinsic::ID ID = I.getIntrinsicID();
     if (ID == Intrinsic::not_intrinsic) {
       // A direct call whose type is not the callee's is a call of an unknown

@@ -41,6 +41,7 @@ void callRarely(IRBuilder<> &B, Value *Cond, FunctionCallee Callee, StringRef Bl
   B.SetCurrentDebugLocation(DL);
   CallInst *Call = B.CreateCall(Callee);
   Call->setDoesNotThrow();
+  Call->setCallingConv(cast<Function>(Callee.getCallee())->getCallingConv());
   if (!Returns)
     Call->setDoesNotReturn();
 }

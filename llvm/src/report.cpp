@@ -3,10 +3,26 @@
 #include "diag.h"
 
 #include "llvm/IR/DebugInfoMetadata.h"
+#include "llvm/IR/InstIterator.h"
+#include "llvm/IR/Instructions.h"
 #include "llvm/Support/JSON.h"
 #include "llvm/Support/raw_ostream.h"
 
 using namespace llvm;
+
+// What the frame of F must be aligned to beyond the stack's 8 bytes, else 0. Code
+// generation splits integers above 64 bits, but keeps their alignment where it spills them.
+static int64_t overAlignment(Function &F) {
+  auto Wide = [](const Type *T) { return T->isIntegerTy() && T->getIntegerBitWidth() > 64; };
+  int64_t Most = 0;
+  for (Instruction &I : instructions(F)) {
+    if (auto *A = dyn_cast<AllocaInst>(&I))
+      Most = std::max<int64_t>(Most, A->getAlign().value());
+    if (Wide(I.getType()) || any_of(I.operand_values(), [&](Value *V) { return Wide(V->getType()); }))
+      Most = std::max<int64_t>(Most, 16);
+  }
+  return Most > 8 ? Most : 0;
+}
 
 namespace iu {
 
@@ -42,6 +58,7 @@ std::string Report::json(Module &M, const CallGraph &G) {
         {"indirect", N.Indirect},
         {"addressTaken", N.AddressTaken},
         {"recursive", N.Recursive},
+        {"align", overAlignment(F)},
         {"stackCheck", R.StackCheck},
         {"entryPoll", R.EntryPoll},
         {"loops", std::move(LoopList)},

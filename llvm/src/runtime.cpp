@@ -90,7 +90,12 @@ bool isKernelSymbol(StringRef Name) {
 
 bool isPassOnly(StringRef Name) { return Name == PollName || Name == OverflowName; }
 
-FunctionCallee declarePoll(Module &M) { return declare(M, PollName, false); }
+// It keeps all registers but r11 (enter.S), so that a loop keeps its own in those.
+FunctionCallee declarePoll(Module &M) {
+  FunctionCallee Callee = declare(M, PollName, false);
+  cast<Function>(Callee.getCallee())->setCallingConv(CallingConv::PreserveMost);
+  return Callee;
+}
 FunctionCallee declareOverflow(Module &M) { return declare(M, OverflowName, true); }
 FunctionCallee declarePanic(Module &M) { return declare(M, PanicName, true); }
 
@@ -176,6 +181,8 @@ void harden(Module &M) {
   };
   const Flag Set[] = {{"cf-protection-branch", Module::Override, 1},
                       {"function_return_thunk_extern", Module::Override, 1},
+                      // As the kernel has it; what needs more aligns its own frame.
+                      {"override-stack-alignment", Module::Override, 8},
                       {"Code Model", Module::Error, 2}};
   const StringRef Drop[] = {"RtLibUseGOT", "uwtable", "frame-pointer", "PIC Level", "PIE Level",
                             "ibt-seal", "cf-protection-return"};

@@ -14,7 +14,7 @@
 //                                                     %3 = icmp slt i32 %2, 0
 //                                                     br i1 %3, %iu.expired, %body, !prof cold
 //                                                   iu.expired:
-//                                                     call void @iu_rt_poll()
+//                                                     call preserve_mostcc void @iu_rt_poll()
 //                                                     br %body
 //
 // which is `decl %gs:iu_rt_fuel; js`. What has a poll:

@@ -37,7 +37,7 @@ done:
 ; CHECK-NEXT: %[[C:.*]] = icmp slt i32 %[[B]], 0
 ; CHECK-NEXT: br i1 %[[C]], label %iu.expired, label %[[TAIL:.*]], !prof ![[COLD:.*]]
 ; CHECK: iu.expired:
-; CHECK-NEXT: call void @iu_rt_poll()
+; CHECK-NEXT: call preserve_mostcc void @iu_rt_poll()
 ; CHECK-NEXT: br label %[[TAIL]]
 ; CHECK: [[TAIL]]:
 ; CHECK-NEXT: getelementptr

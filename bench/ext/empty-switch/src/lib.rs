@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 //! As good as empty, but its proven stack bound is more than a run may take of the
-//! stack that it finds, so it gets its own. It could panic as well. The test of
-//! the parameter counts as part of the dispatch: two instructions.
+//! stack that it finds, so it gets its own. Nothing in it can panic. The test of the
+//! parameter counts as part of the dispatch: two instructions.
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -13,22 +13,19 @@ use iu::prelude::*;
 static DEEP: Param<bool>;
 
 #[map]
-static TEXT: Array<[u8; 2048], 1> = Array::new();
+static TEXT: HashMap<u32, [u8; 1500], 1> = HashMap::new();
 
 #[xdp(on_fault = pass)]
-fn empty(ctx: XdpContext) -> XdpAction {
-    if DEEP.get() { deep(ctx.packet()) } else { XdpAction::Pass }
+fn empty(_ctx: XdpContext) -> XdpAction {
+    if DEEP.get() { deep() } else { XdpAction::Pass }
 }
 
 #[cold]
 #[inline(never)]
-fn deep(packet: &[u8]) -> XdpAction {
-    let mut text = TEXT.get(0).unwrap();
-    for (to, from) in text.iter_mut().zip(packet) {
-        *to ^= from;
+fn deep() -> XdpAction {
+    if let Some(mut text) = TEXT.get(&0) {
+        text[0] ^= text[1499];
+        let _ = TEXT.insert(&0, &text);
     }
-    match TEXT.set(0, text) {
-        Ok(()) => XdpAction::Pass,
-        Err(_) => XdpAction::Drop,
-    }
+    XdpAction::Pass
 }
