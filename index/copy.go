@@ -69,6 +69,9 @@ func Copy(ctx context.Context, src, dst Remote, root []byte) (*CopyResult, error
 	files[timestampFile] = c.timestamp
 	files[versioned(c.md.Snapshot.Signed.Version, metadata.SNAPSHOT)] = c.snapshot
 	files[versioned(c.md.Targets[metadata.TARGETS].Signed.Version, metadata.TARGETS)] = c.targets
+	for role, b := range c.parts {
+		files[versioned(c.md.Snapshot.Signed.Meta[role+".json"].Version, role)] = b
+	}
 	if res.Packages, err = copyTargets(ctx, src, state, c, old, remoteRead(ctx, dst, head), files); err != nil {
 		return nil, err
 	}
@@ -76,7 +79,7 @@ func Copy(ctx context.Context, src, dst Remote, root []byte) (*CopyResult, error
 		return res, nil
 	}
 	res.Files = len(files)
-	if _, err := dst.Commit(ctx, head, files); err != nil {
+	if _, err := dst.Commit(ctx, head, c.mark(), files); err != nil {
 		return nil, &RemoteError{Op: "write the index of the destination", Err: err}
 	}
 	return res, nil
@@ -122,6 +125,20 @@ func copyTargets(ctx context.Context, src Remote, state string, c, old *chain, o
 			if err := add(treePath(id), r.file(), b); err != nil {
 				return 0, err
 			}
+		}
+	}
+	for _, x := range c.delegatedParts() {
+		packages++
+		target := packagePath(x.name)
+		b, err := get(target, x.file)
+		if err != nil {
+			return 0, err
+		}
+		if _, err := parsePart(b, x.name); err != nil {
+			return 0, refuse(target, err)
+		}
+		if err := add(target, x.file, b); err != nil {
+			return 0, err
 		}
 	}
 	return packages, nil

@@ -27,6 +27,9 @@ const (
 	Expired      Reason = "expired"
 	Mismatch     Reason = "not the file that was signed"
 	Malformed    Reason = "malformed"
+	// OutsideNames: a publisher speaks of a name that the index's owner has not given
+	// to him.
+	OutsideNames Reason = "outside the names that were delegated"
 )
 
 func (e *Untrusted) Error() string {

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -77,8 +78,36 @@ func (x *Index) Names() ([]string, error) {
 			}
 		}
 	}
+	for _, p := range x.chain.delegatedParts() {
+		names = append(names, p.name)
+	}
 	slices.Sort(names)
-	return names, nil
+	return slices.Compact(names), nil
+}
+
+// Delegation is what an index's owner has given to another publisher.
+type Delegation struct {
+	Publisher string   `json:"publisher"`
+	Names     []string `json:"names"` // patterns
+	Packages  int      `json:"packages"`
+	Broken    string   `json:"broken,omitempty"` // why what it lists does not hold
+}
+
+// Delegations is what the owner has given to others.
+func (x *Index) Delegations() []Delegation {
+	var out []Delegation
+	for _, r := range x.chain.delegated() {
+		d := Delegation{Publisher: r.Name}
+		for _, p := range r.Paths {
+			d.Names = append(d.Names, strings.TrimSuffix(strings.TrimPrefix(p, "packages/"), ".json"))
+		}
+		d.Packages = len(x.chain.packagesOf(r.Name))
+		if err := x.chain.broken[r.Name]; err != nil {
+			d.Broken = err.Error()
+		}
+		out = append(out, d)
+	}
+	return out
 }
 
 // Info is all about one package, or *UnknownPackage.
@@ -92,7 +121,11 @@ func (x *Index) Versions(name string) ([]Version, error) {
 		return nil, err
 	}
 	if f != nil {
-		return f.versions(name)
+		v, err := f.versions(name)
+		if len(x.chain.delegated()) == 0 || !is[*UnknownPackage](err) {
+			return v, err
+		}
+		// The facts are of the owner's bins; others' packages are read as they are.
 	}
 	p, err := x.Info(name)
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -26,12 +27,14 @@ type shelf struct {
 	mu     sync.Mutex
 	states []map[string][]byte // the state "1" is states[0]
 	head   int
+	marks  map[string]string // mark to state
+	pool   bool              // files that have their hash in their names are of all states
 	gets   map[string]int
 	// before, if set, sees each read and may answer it.
 	before func(path string) ([]byte, error, bool)
 }
 
-func newShelf() *shelf { return &shelf{gets: map[string]int{}} }
+func newShelf() *shelf { return &shelf{gets: map[string]int{}, marks: map[string]string{}} }
 
 func (s *shelf) Head(context.Context) (string, error) {
 	s.mu.Lock()
@@ -54,6 +57,13 @@ func (s *shelf) Get(_ context.Context, state, path string, limit int64) ([]byte,
 	var n int
 	fmt.Sscan(state, &n)
 	b, ok := s.states[n-1][path]
+	if !ok && strings.HasPrefix(path, "targets/") && s.pool {
+		for _, files := range s.states {
+			if b, ok = files[path]; ok {
+				break
+			}
+		}
+	}
 	if !ok {
 		return nil, fs.ErrNotExist
 	}
@@ -63,7 +73,29 @@ func (s *shelf) Get(_ context.Context, state, path string, limit int64) ([]byte,
 	return b, nil
 }
 
-func (s *shelf) Commit(_ context.Context, parent string, files map[string][]byte) (string, error) {
+func (s *shelf) Marks(_ context.Context, after string) ([]string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var out []string
+	for m := range s.marks {
+		if m > after {
+			out = append(out, m)
+		}
+	}
+	slices.Sort(out)
+	return out, nil
+}
+
+func (s *shelf) Marked(_ context.Context, mark string) (string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if state, ok := s.marks[mark]; ok {
+		return state, nil
+	}
+	return "", fs.ErrNotExist
+}
+
+func (s *shelf) Commit(_ context.Context, parent, mark string, files map[string][]byte) (string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if parent != "" && parent != fmt.Sprint(s.head) || parent == "" && s.head != 0 {
@@ -82,6 +114,7 @@ func (s *shelf) Commit(_ context.Context, parent string, files map[string][]byte
 	}
 	s.states = append(s.states, next)
 	s.head = len(s.states)
+	s.marks[mark] = fmt.Sprint(s.head)
 	return fmt.Sprint(s.head), nil
 }
 

@@ -35,10 +35,12 @@ type current struct {
 	Timestamp string    `json:"timestamp"`
 	Snapshot  string    `json:"snapshot"`
 	Targets   string    `json:"targets"`
-	Search    string    `json:"search"`    // made here, see search.go
-	SearchCRC uint32    `json:"searchCRC"` // Castagnoli's; hashing it would take longer than searching
-	Facts     string    `json:"facts"`     // made here, see facts.go
-	FactsCRC  uint32    `json:"factsCRC"`
+	// Parts are the delegated roles, by name.
+	Parts     map[string]string `json:"parts,omitempty"`
+	Search    string            `json:"search"`    // made here, see search.go
+	SearchCRC uint32            `json:"searchCRC"` // Castagnoli's; hashing it would take longer than searching
+	Facts     string            `json:"facts"`     // made here, see facts.go
+	FactsCRC  uint32            `json:"factsCRC"`
 }
 
 // local is a folder with a copy of the index.
@@ -82,6 +84,14 @@ func (l local) read() (*current, *roles, error) {
 		to   *[]byte
 	}{{c.Root, &r.root}, {c.Timestamp, &r.timestamp}, {c.Snapshot, &r.snapshot}, {c.Targets, &r.targets}} {
 		if *f.to, err = l.blob(f.hash); err != nil {
+			return nil, nil, err
+		}
+	}
+	for role, hash := range c.Parts {
+		if r.parts == nil {
+			r.parts = map[string][]byte{}
+		}
+		if r.parts[role], err = l.blob(hash); err != nil {
 			return nil, nil, err
 		}
 	}

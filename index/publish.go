@@ -3,18 +3,17 @@
 package index
 
 import (
+	"bytes"
 	"context"
-	"crypto"
 	"errors"
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"time"
 
-	"github.com/iupkg/iupkg/manifest"
 	"github.com/iupkg/iupkg/signing"
-	"github.com/sigstore/sigstore/pkg/signature"
 	"github.com/theupdateframework/go-tuf/v2/metadata"
 )
 
@@ -24,13 +23,17 @@ const (
 	shortLife = 30 * 24 * time.Hour  // snapshot, timestamp
 )
 
-// Publisher changes an index. It is safe for concurrent use, and so are several
-// on different machines: who comes second begins again on what the first has left.
+// Publisher changes an index: as its owner, or as one to whom the owner has given
+// names, in a role of his own. It is safe for concurrent use, and so are several
+// on different machines, of one publisher or of many; see [Remote] for why none of
+// them loses what another has written.
 type Publisher struct {
 	Remote Remote
 	// Keys has the index key and its root; a root that is nil is made and put there
 	// with the first publication, see NewRoot.
 	Keys *signing.Keys
+	// Root is the first root of the index if it is somebody else's.
+	Root []byte
 	// LongLife is how long root and targets hold, ShortLife snapshot and timestamp.
 	// Zero is one year and 30 days.
 	LongLife, ShortLife time.Duration
@@ -66,42 +69,12 @@ func (p *Publisher) ends(life, otherwise time.Duration) time.Time {
 	return p.now().UTC().Add(life).Truncate(time.Second)
 }
 
-func (p *Publisher) signer() (signature.Signer, *metadata.Key, error) {
-	s, err := signature.LoadSigner(p.Keys.Index, crypto.Hash(0)) // Ed25519 hashes by itself
-	if err != nil {
-		return nil, nil, err
-	}
-	key, err := metadata.KeyFromPublicKey(p.Keys.Index.Public())
-	return s, key, err
-}
-
-func (p *Publisher) newRoot(version int64) ([]byte, error) {
-	s, key, err := p.signer()
-	if err != nil {
-		return nil, err
-	}
-	root := metadata.Root(p.ends(p.LongLife, longLife))
-	root.Signed.Version = version
-	for _, role := range []string{metadata.ROOT, metadata.TARGETS, metadata.SNAPSHOT, metadata.TIMESTAMP} {
-		if err := root.Signed.AddKey(key, role); err != nil {
-			return nil, err
-		}
-	}
-	return sign(root, s)
-}
-
-func sign[T metadata.Roles](m *metadata.Metadata[T], s signature.Signer) ([]byte, error) {
-	m.ClearSignatures()
-	if _, err := m.Sign(s); err != nil {
-		return nil, err
-	}
-	return m.ToBytes(false)
-}
-
-// Publish adds versions to the index, all or none.
 func (p *Publisher) Publish(ctx context.Context, entries ...Entry) error {
 	return p.change(ctx, func(d *draft) error {
 		for _, e := range entries {
+			if err := d.mayList(e.Name); err != nil {
+				return err
+			}
 			pkg, err := d.load(ctx, e.Name)
 			if errors.As(err, new(*UnknownPackage)) {
 				pkg, err = &Package{Schema: schema, Name: e.Name}, nil
@@ -123,20 +96,63 @@ func (p *Publisher) Publish(ctx context.Context, entries ...Entry) error {
 
 // Yank says of a version why it should no longer be chosen; "" takes that back.
 func (p *Publisher) Yank(ctx context.Context, name, version, why string) error {
-	return p.change(ctx, func(d *draft) error {
-		pkg, err := d.load(ctx, name)
-		if err != nil {
-			return err
-		}
+	return p.edit(ctx, name, func(pkg *Package) error {
 		i := slices.IndexFunc(pkg.Versions, func(v Version) bool { return v.Version == version })
 		if i < 0 {
 			return fmt.Errorf("%s has no version %s", name, version)
 		}
-		if pkg.Versions[i].Yanked != why {
-			pkg.Versions[i].Yanked = why
-			d.changed[name] = pkg
+		pkg.Versions[i].Yanked = why
+		return nil
+	})
+}
+
+// Deprecate says of a package why it should no longer be used, and what is in its
+// place; "" takes that back.
+func (p *Publisher) Deprecate(ctx context.Context, name, why string) error {
+	return p.edit(ctx, name, func(pkg *Package) error {
+		pkg.Deprecated = why
+		return nil
+	})
+}
+
+// Advise tells of a fault in versions of a package, in the place of what was told
+// under that identifier; one that affects nothing takes that back.
+func (p *Publisher) Advise(ctx context.Context, name string, a Advisory) error {
+	return p.edit(ctx, name, func(pkg *Package) error {
+		pkg.Advisories = slices.DeleteFunc(pkg.Advisories, func(o Advisory) bool { return o.ID == a.ID })
+		if a.Affects != "" {
+			pkg.Advisories = append(pkg.Advisories, a)
+			slices.SortFunc(pkg.Advisories, func(a, b Advisory) int { return strings.Compare(a.ID, b.ID) })
 		}
 		return nil
+	})
+}
+
+// edit changes what is said of a package.
+func (p *Publisher) edit(ctx context.Context, name string, change func(*Package) error) error {
+	return p.change(ctx, func(d *draft) error {
+		if err := d.mayList(name); err != nil {
+			return err
+		}
+		pkg, err := d.load(ctx, name)
+		if err != nil {
+			return err
+		}
+		before, err := encode(pkg)
+		if err != nil {
+			return err
+		}
+		if err := change(pkg); err != nil {
+			return err
+		}
+		if err := pkg.validate(); err != nil {
+			return err
+		}
+		after, err := encode(pkg)
+		if err == nil && !bytes.Equal(before, after) {
+			d.changed[name] = pkg
+		}
+		return err
 	})
 }
 
@@ -146,214 +162,160 @@ func (p *Publisher) Refresh(ctx context.Context) (time.Time, error) {
 		if d.state == "" {
 			return &RemoteError{Op: "find the index", Err: fs.ErrNotExist}
 		}
-		d.renew = true
+		d.renew = !d.again
 		return nil
 	})
 }
 
-// A draft is the next state of an index.
-type draft struct {
-	remote  Remote
-	state   string // it is made from, "" if from nothing
-	chain   *chain // of that state
-	changed map[string]*Package
-	renew   bool // even if nothing has changed
-}
-
-// load is a package as the draft has it.
-func (d *draft) load(ctx context.Context, name string) (*Package, error) {
-	if err := manifest.CheckName(name); err != nil {
-		return nil, err
+// Delegate gives a publisher the names that match the patterns: in a role of that
+// name, signed by the index key of his root, he lists packages of these names and no
+// others. It replaces what he was given before. His key signs snapshot and timestamp
+// too, so that he can publish when the owner is asleep; a thief of it can say nothing
+// of other names, and no longer anything once he has been taken out.
+func (p *Publisher) Delegate(ctx context.Context, publisher string, hisRoot []byte, patterns []string) error {
+	key, err := keyOf(hisRoot)
+	if err != nil {
+		return err
 	}
-	if p := d.changed[name]; p != nil {
-		return p, nil
+	if err := checkRole(publisher, patterns); err != nil {
+		return err
 	}
-	return d.chain.load(name, d.read(ctx))
-}
-
-func (d *draft) read(ctx context.Context) read { return remoteRead(ctx, d.remote, d.state) }
-
-// change makes a new state, again and again while others do so too.
-func (p *Publisher) change(ctx context.Context, edit func(*draft) error) error {
-	const attempts = 12
-	for attempt := 1; ; attempt++ {
-		err := p.try(ctx, edit)
-		if !errors.Is(err, fs.ErrExist) || attempt == attempts {
-			return err
-		}
-		wait := time.Duration(50+rand.IntN(100*attempt)) * time.Millisecond
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(wait):
-		}
-	}
-}
-
-func (p *Publisher) try(ctx context.Context, edit func(*draft) error) error {
-	if p.Keys.IndexRoot == nil {
-		root, err := p.newRoot(1)
+	return p.change(ctx, func(d *draft) error {
+		list, err := d.editDelegations()
 		if err != nil {
 			return err
 		}
-		p.Keys.IndexRoot = root
-	}
-	state, err := p.Remote.Head(ctx)
-	if err != nil {
-		return &RemoteError{Op: "find the index", Err: err}
-	}
-	d := &draft{remote: p.Remote, state: state, changed: map[string]*Package{}}
-	if state != "" {
-		// An index that has expired can still be published to: that is what renews it.
-		if d.chain, err = follow(ctx, p.Remote, state, p.Keys.IndexRoot, nil, time.Time{}); err != nil {
+		id, err := key.ID()
+		if err != nil {
 			return err
 		}
-	}
-	if err := edit(d); err != nil {
-		return err
-	}
-	if len(d.changed) == 0 && !d.renew {
+		if slices.Contains(d.root.Signed.Roles[metadata.ROOT].KeyIDs, id) {
+			return errors.New("the owner of an index needs no delegation")
+		}
+		role := metadata.DelegatedRole{Name: publisher, KeyIDs: []string{id}, Threshold: 1, Terminating: true}
+		for _, pattern := range patterns {
+			role.Paths = append(role.Paths, packagePath(pattern))
+		}
+		if i := slices.IndexFunc(list.Roles, func(r metadata.DelegatedRole) bool { return r.Name == publisher }); i >= 0 {
+			list.Roles[i] = role
+		} else {
+			list.Roles = append(list.Roles, role)
+		}
+		list.Keys[id] = key
 		return nil
-	}
-	files, err := p.write(ctx, d)
+	})
+}
+
+// Undelegate takes a publisher's names back, and his key out of all roles.
+func (p *Publisher) Undelegate(ctx context.Context, publisher string) error {
+	return p.change(ctx, func(d *draft) error {
+		list, err := d.editDelegations()
+		if err != nil {
+			return err
+		}
+		n := len(list.Roles)
+		list.Roles = slices.DeleteFunc(list.Roles, func(r metadata.DelegatedRole) bool { return r.Name == publisher })
+		if len(list.Roles) == n {
+			if d.again {
+				return nil
+			}
+			return fmt.Errorf("nothing is delegated to %q", publisher)
+		}
+		return nil
+	})
+}
+
+// Check says whether packages of these names may be published by these keys.
+func (p *Publisher) Check(ctx context.Context, names ...string) error {
+	d, err := p.begin(ctx)
 	if err != nil {
 		return err
 	}
-	if _, err := p.Remote.Commit(ctx, state, files); err != nil {
-		return &RemoteError{Op: "publish the index", Err: err}
+	for _, name := range names {
+		if err := d.mayList(name); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
-// write is the files in which the draft differs from the state it is made from.
-func (p *Publisher) write(ctx context.Context, d *draft) (map[string][]byte, error) {
-	s, key, err := p.signer()
-	if err != nil {
-		return nil, err
+// change makes a new state, again and again until it finds nothing left to do: not
+// the change itself, and not what others have published meanwhile.
+func (p *Publisher) change(ctx context.Context, edit func(*draft) error) error {
+	const attempts = 100
+	committed := false
+	for attempt := 1; ; attempt++ {
+		done, err := p.try(ctx, committed, edit)
+		if err != nil && (!errors.Is(err, fs.ErrExist) || attempt == attempts) {
+			return err
+		}
+		if done {
+			return nil
+		}
+		if err == nil {
+			committed = true
+			continue // look whether it has stayed
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(time.Duration(rand.IntN(20*min(attempt, 10))) * time.Millisecond):
+		}
 	}
-	files := map[string][]byte{}
-	long, short := p.ends(p.LongLife, longLife), p.ends(p.ShortLife, shortLife)
-	targets, snapshot, timestamp := metadata.Targets(long), metadata.Snapshot(short), metadata.Timestamp(short)
-	if d.chain == nil {
-		files[versioned(1, metadata.ROOT)] = p.Keys.IndexRoot
-	} else {
-		md := d.chain.md
-		keyID, err := key.ID()
-		if err != nil {
-			return nil, err
-		}
-		if !slices.Contains(md.Root.Signed.Roles[metadata.TARGETS].KeyIDs, keyID) {
-			return nil, refuse("root.json", fmt.Errorf("the index is not signed by the index key of %s", p.Keys.Name))
-		}
-		// In the last quarter of its life the root is made anew.
-		if left := md.Root.Signed.Expires.Sub(p.now()); left < longLife/4 && left < p.ends(p.LongLife, longLife).Sub(p.now())/4 {
-			v := md.Root.Signed.Version + 1
-			if files[versioned(v, metadata.ROOT)], err = p.newRoot(v); err != nil {
+}
+
+// begin reads the current state, and what was published beside it and got lost.
+func (p *Publisher) begin(ctx context.Context) (*draft, error) {
+	anchor := p.Root
+	if anchor == nil {
+		if p.Keys.IndexRoot == nil {
+			root, err := p.newRoot(1)
+			if err != nil {
 				return nil, err
 			}
+			p.Keys.IndexRoot = root
 		}
-		targets = md.Targets[metadata.TARGETS]
-		files[versioned(targets.Signed.Version, metadata.TARGETS)] = nil
-		files[versioned(md.Snapshot.Signed.Version, metadata.SNAPSHOT)] = nil
-		targets.Signed.Version++
-		targets.Signed.Expires = long
-		snapshot.Signed.Version = md.Snapshot.Signed.Version + 1
-		timestamp.Signed.Version = md.Timestamp.Signed.Version + 1
+		anchor = p.Keys.IndexRoot
 	}
-	put := func(target string, v any) error {
-		b, err := encode(v)
-		if err != nil {
-			return err
-		}
-		if int64(len(b)) > maxTarget(target) {
-			return fmt.Errorf("%s would have %d bytes, more than %d", target, len(b), maxTarget(target))
-		}
-		f, err := metadata.TargetFile().FromBytes(target, b, "sha256")
-		if err != nil {
-			return err
-		}
-		targets.Signed.Targets[target] = f
-		file, err := targetFile(target, f)
-		files[file] = b
-		return err
+	state, err := p.Remote.Head(ctx)
+	if err != nil {
+		return nil, &RemoteError{Op: "find the index", Err: err}
 	}
-	nodes, bins, err := d.tree(ctx)
+	d := &draft{remote: p.Remote, anchor: anchor, state: state, changed: map[string]*Package{}, taken: map[string][]byte{}}
+	if state != "" {
+		// An index that has expired can still be published to: that is what renews it.
+		if d.chain, err = follow(ctx, p.Remote, state, anchor, nil, time.Time{}); err != nil {
+			return nil, err
+		}
+	}
+	_, key, err := p.signer()
 	if err != nil {
 		return nil, err
 	}
-	for id, x := range bins {
-		b, err := encode(x)
-		if err != nil {
-			return nil, err
-		}
-		if len(b) > maxBin {
-			return nil, fmt.Errorf("%s would have %d bytes, more than %d", treePath(id), len(b), maxBin)
-		}
-		r := &binRef{SHA256: hashOf(b), Length: int64(len(b)), Packages: len(x.Packages)}
-		nodes[nodeOf(id)].Bins[id] = r
-		file, err := targetFile(treePath(id), r.file())
-		if err != nil {
-			return nil, err
-		}
-		files[file] = b
-	}
-	for id, n := range nodes {
-		if err := put(treePath(id), n); err != nil {
-			return nil, err
-		}
-	}
-	b, err := sign(targets, s)
-	if err != nil {
-		return nil, err
-	}
-	files[versioned(targets.Signed.Version, metadata.TARGETS)] = b
-	if snapshot.Signed.Meta["targets.json"], err = metaFile(targets.Signed.Version, b); err != nil {
-		return nil, err
-	}
-	if b, err = sign(snapshot, s); err != nil {
-		return nil, err
-	}
-	files[versioned(snapshot.Signed.Version, metadata.SNAPSHOT)] = b
-	if timestamp.Signed.Meta["snapshot.json"], err = metaFile(snapshot.Signed.Version, b); err != nil {
-		return nil, err
-	}
-	files[timestampFile], err = sign(timestamp, s)
-	return files, err
+	return d, d.open(p.Keys.Name, key)
 }
 
-func metaFile(version int64, b []byte) (*metadata.MetaFiles, error) {
-	f, err := metadata.TargetFile().FromBytes("", b, "sha256")
+func (p *Publisher) try(ctx context.Context, again bool, edit func(*draft) error) (done bool, err error) {
+	d, err := p.begin(ctx)
 	if err != nil {
-		return nil, err
+		return false, err
 	}
-	return &metadata.MetaFiles{Version: version, Length: f.Length, Hashes: f.Hashes}, nil
-}
-
-// tree is the nodes and bins that change, the bins as they will be.
-func (d *draft) tree(ctx context.Context) (map[string]*node, map[string]*bin, error) {
-	nodes, bins := map[string]*node{}, map[string]*bin{}
-	for name, p := range d.changed {
-		b, err := encode(p)
-		if err != nil {
-			return nil, nil, err
-		}
-		if len(b) > MaxPackage {
-			return nil, nil, fmt.Errorf("package %s would have %d bytes, more than %d", name, len(b), MaxPackage)
-		}
-		id := binOf(name)
-		n := nodes[nodeOf(id)]
-		if n == nil {
-			if n, err = d.chain.node(nodeOf(id), d.read(ctx)); err != nil {
-				return nil, nil, err
-			}
-			nodes[nodeOf(id)] = n
-		}
-		if bins[id] == nil {
-			if bins[id], err = n.bin(id, d.read(ctx)); err != nil {
-				return nil, nil, err
-			}
-		}
-		bins[id].put(p)
+	d.again = again
+	if err := d.mergeForks(ctx); err != nil {
+		return false, err
 	}
-	return nodes, bins, nil
+	if err := edit(d); err != nil {
+		return false, err
+	}
+	if !d.dirty() {
+		return true, nil
+	}
+	files, mark, err := p.write(ctx, d)
+	if err != nil {
+		return false, err
+	}
+	if _, err := p.Remote.Commit(ctx, d.state, mark, files); err != nil {
+		return false, &RemoteError{Op: "publish the index", Err: err}
+	}
+	return false, nil
 }

@@ -20,13 +20,23 @@ import (
 type Remote interface {
 	// Head is the current state, "" if there is none yet.
 	Head(ctx context.Context) (string, error)
-	// Get reads a file of a state. One of more than limit bytes is an error, one
+	// Get reads a file of a state; one below targets/, which has its hash in its name,
+	// may be asked for of any state. One of more than limit bytes is an error, one
 	// that is not there is fs.ErrNotExist.
 	Get(ctx context.Context, state, path string, limit int64) ([]byte, error)
 	// Commit makes the current state from parent, with files changed, and without
-	// those of no bytes. If another has been made current meanwhile it fails with
-	// fs.ErrExist, and the state is as that one left it.
-	Commit(ctx context.Context, parent string, files map[string][]byte) (string, error)
+	// those of no bytes; before it is current it can be found by its mark. If another
+	// state is current it fails with fs.ErrExist. It need not be one step: of two who
+	// commit to one parent at once both may succeed and one be overwritten. For that
+	// each looks again, at the marks, after it has committed: who was overwritten is
+	// merged by the one that came last, or by himself, or after a crash of both by
+	// the next who publishes.
+	Commit(ctx context.Context, parent, mark string, files map[string][]byte) (string, error)
+	// Marks is the marks of states that were ever committed, also of those that were
+	// overwritten, that come after a string in the order of bytes.
+	Marks(ctx context.Context, after string) ([]string, error)
+	// Marked is the state of a mark, or fs.ErrNotExist.
+	Marked(ctx context.Context, mark string) (string, error)
 }
 
 // Limits of the roles' files, in bytes, and of new roots in one go.
@@ -35,6 +45,7 @@ const (
 	maxTimestamp = 64 << 10
 	maxSnapshot  = 2 << 20
 	maxTargets   = 64 << 20
+	maxPart      = 8 << 20 // a delegated role
 	maxNewRoots  = 256
 )
 
@@ -45,12 +56,16 @@ func versioned(v int64, role string) string { return fmt.Sprintf("%d.%s.json", v
 // roles are the bytes of the four roles' files.
 type roles struct {
 	root, timestamp, snapshot, targets []byte
+	parts                              map[string][]byte // delegated roles, by name
 }
 
 // chain is roles that have been verified from a root on.
 type chain struct {
 	roles
 	md *trustedmetadata.TrustedMetadata
+	// broken says of delegated roles why they do not hold: that is of concern to
+	// those who want their packages, and to nobody else.
+	broken map[string]error
 }
 
 func (c *chain) files() map[string]*metadata.TargetFiles {
@@ -68,13 +83,53 @@ func verify(r roles, at time.Time) (*chain, error) {
 	if err := updateTimestamp(md, r.timestamp); err != nil {
 		return nil, refuse(timestampFile, err)
 	}
-	if _, err := md.UpdateSnapshot(r.snapshot, false); err != nil {
+	if err := updateSnapshot(md, r.snapshot, false); err != nil {
 		return nil, refuse("snapshot.json", err)
 	}
 	if _, err := md.UpdateTargets(r.targets); err != nil {
 		return nil, refuse("targets.json", err)
 	}
-	return &chain{r, md}, nil
+	c := &chain{roles: r, md: md}
+	for _, d := range c.delegated() {
+		if b := r.parts[d.Name]; b != nil {
+			c.addPart(d.Name, b)
+		}
+	}
+	return c, nil
+}
+
+// addPart takes in a delegated role's file, whatever it is.
+func (c *chain) addPart(role string, b []byte) {
+	if c.parts == nil {
+		c.parts = map[string][]byte{}
+	}
+	c.parts[role] = b
+	if _, err := c.md.UpdateDelegatedTargets(b, role, metadata.TARGETS); err != nil {
+		if c.broken == nil {
+			c.broken = map[string]error{}
+		}
+		c.broken[role] = refuse(role+".json", err)
+	}
+}
+
+// followParts reads the delegated roles' files that have changed.
+func (c *chain) followParts(last *roles, get func(string, int64) ([]byte, error)) error {
+	for _, d := range c.delegated() {
+		meta := c.md.Snapshot.Signed.Meta[d.Name+".json"]
+		if meta == nil || checkRole(d.Name, []string{"*"}) != nil {
+			continue // nothing published yet, or no name of a role
+		}
+		if last != nil && last.parts[d.Name] != nil && meta.VerifyLengthHashes(last.parts[d.Name]) == nil {
+			c.addPart(d.Name, last.parts[d.Name])
+			continue
+		}
+		b, err := get(versioned(meta.Version, d.Name), maxPart)
+		if err != nil {
+			return err
+		}
+		c.addPart(d.Name, b)
+	}
+	return nil
 }
 
 // follow brings the roles up to date with a state of the remote, beginning with
@@ -132,7 +187,7 @@ func follow(ctx context.Context, remote Remote, state string, root []byte, last 
 		return nil, refuse(timestampFile, err)
 	}
 	if last != nil {
-		if _, err := c.md.UpdateSnapshot(last.snapshot, true); err == nil {
+		if err := updateSnapshot(c.md, last.snapshot, true); err == nil {
 			c.snapshot = last.snapshot
 		}
 	}
@@ -141,7 +196,7 @@ func follow(ctx context.Context, remote Remote, state string, root []byte, last 
 		if c.snapshot, err = get(file, maxSnapshot); err != nil {
 			return nil, err
 		}
-		if _, err := c.md.UpdateSnapshot(c.snapshot, false); err != nil {
+		if err := updateSnapshot(c.md, c.snapshot, false); err != nil {
 			return nil, refuse(file, err)
 		}
 	}
@@ -163,7 +218,21 @@ func follow(ctx context.Context, remote Remote, state string, root []byte, last 
 			return nil, refuse(file, err)
 		}
 	}
-	return c, nil
+	return c, c.followParts(last, get)
+}
+
+// updateSnapshot is UpdateSnapshot of bytes that may name files and say nothing of
+// them.
+func updateSnapshot(md *trustedmetadata.TrustedMetadata, b []byte, trusted bool) error {
+	if m, err := metadata.Snapshot().FromBytes(b); err == nil {
+		for _, meta := range m.Signed.Meta {
+			if meta == nil {
+				return errNoMeta
+			}
+		}
+	}
+	_, err := md.UpdateSnapshot(b, trusted)
+	return err
 }
 
 // updateTimestamp is UpdateTimestamp of bytes that may lack what it relies on.
@@ -220,6 +289,9 @@ func remoteRead(ctx context.Context, remote Remote, state string) read {
 func maxTarget(target string) int64 {
 	if _, ok := nodeID(target); ok {
 		return maxNode
+	}
+	if _, ok := packageName(target); ok {
+		return MaxPackage
 	}
 	return maxBin
 }

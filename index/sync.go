@@ -85,6 +85,15 @@ func syncAt(ctx context.Context, remote Remote, dir string, root []byte, now tim
 		}
 		keep[*f.to] = true
 	}
+	for role, b := range c.parts {
+		if next.Parts == nil {
+			next.Parts = map[string]string{}
+		}
+		if next.Parts[role], err = l.put(b); err != nil {
+			return nil, err
+		}
+		keep[next.Parts[role]] = true
+	}
 	if err := l.write(next); err != nil {
 		return nil, err
 	}
@@ -142,6 +151,18 @@ func fetchTree(ctx context.Context, remote Remote, state string, c *chain, l loc
 				})
 			}
 		}
+		for _, x := range c.delegatedParts() {
+			hash := hex.EncodeToString(x.file.Hashes["sha256"])
+			keep[hash] = true
+			res.Packages++
+			if l.has(hash, x.file.Length) {
+				continue
+			}
+			g.Go(func() error {
+				_, err := get(gctx, packagePath(x.name), x.file, func(b []byte) error { _, err := parsePart(b, x.name); return err })
+				return err
+			})
+		}
 		return nil
 	}()
 	// What went wrong first counts, not that the rest was given up for it.
@@ -192,6 +213,25 @@ func (l local) derive(c *chain, last, next *current) (err error) {
 			out.Write(section)
 			made.add(id, hash, entries, records, x)
 		}
+	}
+	for _, x := range c.delegatedParts() {
+		if _, err := c.loadOwned(x.name, l.target); !is[*UnknownPackage](err) {
+			if err != nil {
+				return err
+			}
+			continue // the owner's counts
+		}
+		head := x.name + " " + hex.EncodeToString(x.file.Hashes["sha256"])
+		section, found := lines[head]
+		if !found {
+			p, err := readPart(x, l.target)
+			if err != nil {
+				return err
+			}
+			section = (&bin{Packages: []*Package{p}}).searchLines()
+		}
+		out.WriteString("#" + head + "\n")
+		out.Write(section)
 	}
 	next.SearchCRC = crc32.Checksum(out.Bytes(), castagnoli)
 	if next.Search, err = l.put(out.Bytes()); err != nil {

@@ -201,8 +201,8 @@ func (x *bin) put(p *Package) {
 	}
 }
 
-// load reads a package from the tree, or says *UnknownPackage.
-func (c *chain) load(name string, get read) (*Package, error) {
+// loadOwned reads a package from the owner's tree, or says *UnknownPackage.
+func (c *chain) loadOwned(name string, get read) (*Package, error) {
 	if err := manifest.CheckName(name); err != nil {
 		return nil, &UnknownPackage{Name: name}
 	}

@@ -12,7 +12,6 @@ import (
 	"sort"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -47,6 +46,9 @@ const maxIndexFiles = 3000
 // registry takes such a blob for garbage, the newest one of each path is the layer
 // of a manifest of its own, tagged "t-" and the first 32 hex digits of the SHA-256
 // of the path without the hash.
+//
+// Each state has a tag more, "s-" and its mark, a string that its publisher chooses so
+// that they sort by age: by it a state is found that was overwritten by another.
 //
 // A client that knows the state's digest needs one small request to see that
 // nothing has changed. An IndexStore believes nothing but that bytes match
@@ -125,16 +127,12 @@ func (s *IndexStore) getHashed(ctx context.Context, r *remote.Repository, digest
 	return data, nil
 }
 
-// Commit makes a new state out of parent and files, makes it current and returns
-// it; a file with no bytes is left out of the new state. If parent is no longer
-// current, or does not stay so, it fails with fs.ErrExist and the caller must
-// begin again from Head.
-//
-// A registry can not compare and swap. Commit looks right before it sets the tag,
-// and again after a while: if another state is current by then that was not made
-// from this one, this one has lost. What this can not see is a rival that looked
-// before our change and needed longer than that while, 0.3 s, to set its tag.
-func (s *IndexStore) Commit(ctx context.Context, parent string, files map[string][]byte) (string, error) {
+// Commit makes a new state out of parent and files, tags it with its mark, makes it
+// current and returns it; a file with no bytes is left out of the new state. If parent
+// is no longer current it fails with fs.ErrExist and the caller must begin again from
+// Head. A registry can not compare and swap: a rival that looked before our change and
+// set its tag after it overwrites ours, whose mark stays for everyone to find.
+func (s *IndexStore) Commit(ctx context.Context, parent, mark string, files map[string][]byte) (string, error) {
 	r, err := s.c.open("index")
 	if err != nil {
 		return "", err
@@ -197,37 +195,71 @@ func (s *IndexStore) Commit(ctx context.Context, parent string, files map[string
 	if err := pushManifest(ctx, r, raw, state); err != nil {
 		return "", err
 	}
-	lost := func(head string) error {
-		return failf(Conflict, "commit index to", r.Reference.String(), state, "made from %s, but %s is current", parent, head)
+	current := func() error {
+		head, err := s.Head(ctx)
+		if err == nil && head != parent {
+			err = failf(Conflict, "commit index to", r.Reference.String(), state, "made from %s, but %s is current", parent, head)
+		}
+		return err
 	}
-	head, err := s.Head(ctx)
+	if err := current(); err != nil {
+		return "", err
+	}
+	if err := pushManifest(ctx, r, raw, markTag+mark); err != nil {
+		return "", err
+	}
+	if err := current(); err != nil {
+		return "", err
+	}
+	return state, pushManifest(ctx, r, raw, indexTag)
+}
+
+// markTag begins the tags of marks.
+const markTag = "s-"
+
+// Marks is the marks of all states that come after a string.
+func (s *IndexStore) Marks(ctx context.Context, after string) ([]string, error) {
+	r, err := s.c.open("index")
+	if err != nil {
+		return nil, err
+	}
+	var marks []string
+	enough := errors.New("enough")
+	seen := 0
+	err = r.Tags(ctx, markTag+after, func(page []string) error {
+		for _, tag := range page {
+			if mark, ok := strings.CutPrefix(tag, markTag); ok && mark > after {
+				marks = append(marks, mark)
+			}
+		}
+		// Tags come in the order of bytes. A registry that does not keep to that is
+		// read to its end.
+		if seen += len(page); seen > maxTags || len(page) > 0 && sort.StringsAreSorted(page) && page[len(page)-1] > markTag+"~" {
+			return enough
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, enough) {
+		if err = fail("list tags of", r.Reference.String(), "", err); KindOf(err) != NotFound {
+			return nil, err
+		}
+	}
+	sort.Strings(marks)
+	return marks, nil
+}
+
+// Marked is the state that has a mark.
+func (s *IndexStore) Marked(ctx context.Context, mark string) (string, error) {
+	r, err := s.c.open("index")
 	if err != nil {
 		return "", err
 	}
-	if head != parent {
-		return "", lost(head)
-	}
-	if err := pushManifest(ctx, r, raw, indexTag); err != nil {
+	raw, err := fetchManifest(ctx, r, markTag+mark)
+	if err != nil {
 		return "", err
 	}
-	select {
-	case <-ctx.Done():
-		return "", ctx.Err()
-	case <-time.After(s.c.settle):
-	}
-	if head, err = s.Head(ctx); err != nil {
-		return "", err
-	}
-	for at, depth := head, 0; at != state; depth++ {
-		st, err := s.state(ctx, r, at)
-		if err != nil {
-			return "", err
-		}
-		if at = st.parent; at == "" || depth == 64 {
-			return "", lost(head)
-		}
-	}
-	return state, nil
+	state := digestOf(raw)
+	return state, s.keep(r, state, raw)
 }
 
 func packIndex(list []ocispec.Descriptor, parent string) ([]byte, error) {

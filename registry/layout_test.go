@@ -30,7 +30,7 @@ func TestLayout(t *testing.T) {
 	if err := c.Attach(ctx, "bmc", d, Attachment{MediaType: kind, ArtifactType: kind, Payload: []byte("a")}, Attachment{MediaType: kind, ArtifactType: "other/x", Payload: []byte("b")}); err != nil {
 		t.Fatal(err)
 	}
-	state, err := c.Index().Commit(ctx, "", map[string][]byte{"timestamp.json": []byte("{}"), hashedName("targets/x.json", "x"): []byte("x")})
+	state, err := c.Index().Commit(ctx, "", "1", map[string][]byte{"timestamp.json": []byte("{}"), hashedName("targets/x.json", "x"): []byte("x")})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -81,6 +81,8 @@ func untrustedHint(reason index.Reason) string {
 		return "the registry shows an older state than it did before: a copy that lags behind, or an attack; nothing was changed"
 	case index.Expired:
 		return "its publisher has not signed it anew in time: any publish does"
+	case index.OutsideNames:
+		return "the owner of an index says with iupkg index delegate who lists which names"
 	case index.Mismatch, index.Malformed:
 		return "the registry, or something between, changed the index; nothing of it was used"
 	}

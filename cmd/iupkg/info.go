@@ -43,13 +43,15 @@ func (a *app) infoCommand() *cobra.Command {
 
 // packageInfo is one version of a package, and the others by number.
 type packageInfo struct {
-	Name        string        `json:"name"`
-	Description string        `json:"description,omitempty"`
-	License     string        `json:"license,omitempty"`
-	Repository  string        `json:"repository,omitempty"`
-	Version     index.Version `json:"version"`
-	Versions    []string      `json:"versions"` // newest first, yanked ones too
-	Installed   string        `json:"installed,omitempty"`
+	Name        string           `json:"name"`
+	Description string           `json:"description,omitempty"`
+	License     string           `json:"license,omitempty"`
+	Repository  string           `json:"repository,omitempty"`
+	Version     index.Version    `json:"version"`
+	Deprecated  string           `json:"deprecated,omitempty"`
+	Advisories  []index.Advisory `json:"advisories,omitempty"` // of that version
+	Versions    []string         `json:"versions"`             // newest first, yanked ones too
+	Installed   string           `json:"installed,omitempty"`
 }
 
 func (a *app) info(ctx context.Context, arg, attestation string) error {
@@ -75,6 +77,7 @@ func (a *app) info(ctx context.Context, arg, attestation string) error {
 		return a.showAttestation(ctx, p.Name, chosen.Version, chosen.Digest, attestation)
 	}
 	out.Version = *chosen
+	out.Deprecated, out.Advisories = p.Deprecated, p.AdvisoriesOf(chosen.Version)
 	for _, v := range slices.Backward(p.Versions) {
 		out.Versions = append(out.Versions, v.Version)
 	}
@@ -123,6 +126,10 @@ func (i *packageInfo) write(w io.Writer, p *index.Package) {
 	add("name", i.Name)
 	add("version", v.Version)
 	add("yanked", v.Yanked)
+	add("deprecated", i.Deprecated)
+	for _, adv := range i.Advisories {
+		add("advisory", strings.TrimSpace(fmt.Sprintf("%s (%s, affects %s): %s %s", adv.ID, adv.Severity, adv.Affects, adv.Summary, adv.URL)))
+	}
 	add("description", i.Description)
 	add("license", i.License)
 	add("repository", i.Repository)

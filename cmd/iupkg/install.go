@@ -96,6 +96,7 @@ func (a *app) planInstall(ctx context.Context, cur *install.Generation, p *manif
 		return nil, err
 	}
 	a.sayResolved(plan)
+	a.warnOf(src, plan)
 	for name := range set {
 		if plan.Find(name) == nil {
 			return nil, usagef("--set: %s is not to be installed", name)
@@ -146,6 +147,22 @@ func (a *app) sayResolved(plan *resolve.Plan) {
 		a.ui.step("%s", text)
 		for _, f := range c.Unproven {
 			a.ui.warn("%s %s may not fit: %s", c.Name, c.Version, f)
+		}
+	}
+}
+
+// warnOf tells what the index has to say against what was chosen.
+func (a *app) warnOf(x indexCopy, plan *resolve.Plan) {
+	for _, c := range plan.Packages {
+		p, err := x.Info(c.Name)
+		if err != nil {
+			continue // whoever chose it has said so
+		}
+		if p.Deprecated != "" {
+			a.ui.warn("%s is deprecated: %s", c.Name, p.Deprecated)
+		}
+		for _, adv := range p.AdvisoriesOf(c.Version) {
+			a.ui.warn("%s %s is affected by %s (%s): %s", c.Name, c.Version, adv.ID, adv.Severity, adv.Summary)
 		}
 	}
 }

@@ -60,8 +60,9 @@ func (a *app) publish(ctx context.Context, dir, key string, noBuild bool) error 
 	}
 	// First: an artifact that the index will not list is of no use there.
 	hadRoot := len(keys.IndexRoot) > 0
-	if err := indexOf(client, keys).Publish(ctx); err != nil {
-		return ownIndex(err)
+	listing, err := a.publisherOf(ctx, client, keys)
+	if err != nil {
+		return err
 	}
 	if !noBuild {
 		if _, err := a.build(ctx, dir); err != nil {
@@ -70,6 +71,9 @@ func (a *app) publish(ctx context.Context, dir, key string, noBuild bool) error 
 	}
 	pkg, m, err := readBuilt(dir)
 	if err != nil {
+		return err
+	}
+	if err := listing.Check(ctx, m.Name); err != nil {
 		return err
 	}
 	if pkg.KernelSig, err = keys.SignObject(pkg.Object); err != nil {
@@ -105,8 +109,8 @@ func (a *app) publish(ctx context.Context, dir, key string, noBuild bool) error 
 		return err
 	}
 	// Last: what the index lists is there.
-	if err := indexOf(client, keys).Publish(ctx, index.EntryOf(m, out.Digest)); err != nil {
-		return ownIndex(err)
+	if err := listing.Publish(ctx, index.EntryOf(m, out.Digest)); err != nil {
+		return err
 	}
 	if !hadRoot {
 		if err := signing.SaveIndexRoot(keyDir, keys); err != nil {
@@ -115,19 +119,6 @@ func (a *app) publish(ctx context.Context, dir, key string, noBuild bool) error 
 	}
 	a.ui.step("published %s %s to %s, signed by %s (%s)", m.Name, m.Version, client, keys.Name, short(out.KeyID))
 	return a.ui.answer(out, func(w io.Writer) { fmt.Fprintln(w, out.Digest) })
-}
-
-func indexOf(client *registry.Client, keys *signing.Keys) *index.Publisher {
-	return &index.Publisher{Remote: client.Index(), Keys: keys}
-}
-
-// ownIndex explains why an index does not take what one publishes.
-func ownIndex(err error) error {
-	var untrusted *index.Untrusted
-	if errors.As(err, &untrusted) && untrusted.Reason == index.BadSignature {
-		return withHint(err, "the index of that registry belongs to another publisher: publish under a prefix of your own")
-	}
-	return err
 }
 
 // readBuilt collects what a build left, and checks that object and manifest are

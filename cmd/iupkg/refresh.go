@@ -7,8 +7,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-
-	"github.com/iupkg/iupkg/index"
 )
 
 func (a *app) indexCommand() *cobra.Command {
@@ -28,20 +26,17 @@ func (a *app) indexCommand() *cobra.Command {
 	}
 	refresh.Flags().StringVar(&key, "key", "", "`publisher` whose keys sign, if there are several")
 	cmd.AddCommand(refresh)
+	cmd.AddCommand(a.editCommands()...)
 	return cmd
 }
 
 func (a *app) indexRefresh(ctx context.Context, key string) error {
-	keys, _, err := loadKeys(key)
+	p, err := a.indexPublisher(ctx, key)
 	if err != nil {
 		return err
 	}
-	client, err := a.client()
-	if err != nil {
-		return err
-	}
-	a.ui.working("signing the index of %s", client)
-	end, err := (&index.Publisher{Remote: client.Index(), Keys: keys}).Refresh(ctx)
+	a.ui.working("signing the index")
+	end, err := p.Refresh(ctx)
 	a.ui.clearProgress()
 	if err != nil {
 		return err

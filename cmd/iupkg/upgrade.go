@@ -68,6 +68,7 @@ func (a *app) upgrade(ctx context.Context, args []string, o installOptions) erro
 			return nil, err
 		}
 		a.sayUpgraded(plan, named)
+		a.warnOf(src, plan)
 		target := targetOf(plan, cur, set)
 		for i := range target { // to upgrade a package is not to ask for it
 			if old := cur.Find(target[i].Name); old != nil {
