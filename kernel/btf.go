@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/cilium/ebpf/btf"
 	"github.com/iupkg/iupkg/manifest"
@@ -24,17 +25,24 @@ func NewBTF(raw []byte) (*BTF, error) {
 	return &BTF{spec}, nil
 }
 
-// BTFLookup is the lookup for a profile, nil if it has no BTF that can be read;
-// every BTF requirement is unknown then.
+// BTFLookup is the lookup for a profile, nil if it has no BTF. The BTF is parsed
+// when the first question is asked; if it cannot be, all answers are unknown.
 func BTFLookup(p *manifest.Profile) manifest.BTFLookup {
 	if len(p.BTF) == 0 {
 		return nil
 	}
-	b, err := NewBTF(p.BTF)
+	return lazyBTF(sync.OnceValues(func() (*BTF, error) { return NewBTF(p.BTF) }))
+}
+
+type lazyBTF func() (*BTF, error)
+
+// LookupBTF implements manifest.BTFLookup.
+func (l lazyBTF) LookupBTF(req manifest.BTFReq) (manifest.Answer, string) {
+	b, err := l()
 	if err != nil {
-		return nil
+		return manifest.Unknown, err.Error()
 	}
-	return b
+	return b.LookupBTF(req)
 }
 
 // LookupBTF implements manifest.BTFLookup.

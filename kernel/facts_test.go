@@ -166,7 +166,7 @@ func TestWalkTypes(t *testing.T) {
 		t.Errorf("there is a type %d", n+1)
 	}
 	for _, bad := range [][]byte{nil, raw[:20], raw[:len(raw)/2], make([]byte, 100)} {
-		if _, err := splitFunc(bad, raw, "x"); err == nil {
+		if _, err := newBTFBase(bad); err == nil {
 			t.Errorf("%d bytes were taken for BTF", len(bad))
 		}
 	}

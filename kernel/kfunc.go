@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"unsafe"
 
 	"github.com/cilium/ebpf"
@@ -33,7 +34,7 @@ type kfunc struct {
 
 // findKfunc looks a function up in the BTF of a loaded module.
 func findKfunc(module, name string) (*kfunc, error) {
-	base, err := os.ReadFile("/sys/kernel/btf/vmlinux")
+	base, err := kernelBTF()
 	if err != nil {
 		return nil, fmt.Errorf("BTF of the kernel: %w", err)
 	}
@@ -41,7 +42,7 @@ func findKfunc(module, name string) (*kfunc, error) {
 	if err != nil {
 		return nil, fmt.Errorf("BTF of module %s: %w", module, err)
 	}
-	id, err := splitFunc(base, split, name)
+	id, err := base.splitFunc(split, name)
 	if err != nil {
 		return nil, fmt.Errorf("BTF of module %s: %w", module, err)
 	}
@@ -111,28 +112,47 @@ func walkTypes(types []byte, visit func(kind int, name uint32)) (int, error) {
 	return n, nil
 }
 
+// btfBase is what of a base the BTF that is split from it needs to know.
+type btfBase struct {
+	types   int // how many
+	strings int // bytes
+}
+
+// kernelBTF is of the running kernel, which has the same for as long as it runs.
+var kernelBTF = sync.OnceValues(func() (btfBase, error) {
+	raw, err := os.ReadFile("/sys/kernel/btf/vmlinux")
+	if err != nil {
+		return btfBase{}, err
+	}
+	return newBTFBase(raw)
+})
+
+func newBTFBase(raw []byte) (btfBase, error) {
+	types, strs, err := btfSections(raw)
+	if err != nil {
+		return btfBase{}, fmt.Errorf("base: %w", err)
+	}
+	n, err := walkTypes(types, nil)
+	if err != nil {
+		return btfBase{}, fmt.Errorf("base: %w", err)
+	}
+	return btfBase{n, len(strs)}, nil
+}
+
 // splitFunc finds the number of a function in split BTF: numbers and string
 // offsets go on where those of the base end.
-func splitFunc(base, split []byte, name string) (uint32, error) {
-	baseTypes, baseStrings, err := btfSections(base)
-	if err != nil {
-		return 0, fmt.Errorf("base: %w", err)
-	}
-	n, err := walkTypes(baseTypes, nil)
-	if err != nil {
-		return 0, fmt.Errorf("base: %w", err)
-	}
+func (b btfBase) splitFunc(split []byte, name string) (uint32, error) {
 	types, strs, err := btfSections(split)
 	if err != nil {
 		return 0, err
 	}
-	id, found := n, 0
+	id, found := b.types, 0
 	_, err = walkTypes(types, func(kind int, off uint32) {
 		id++
-		if kind != btfKindFunc || uint64(off) < uint64(len(baseStrings)) {
+		if kind != btfKindFunc || uint64(off) < uint64(b.strings) {
 			return
 		}
-		if s, err := cString(strs, off-uint32(len(baseStrings))); err == nil && s == name {
+		if s, err := cString(strs, off-uint32(b.strings)); err == nil && s == name {
 			found = id
 		}
 	})

@@ -17,6 +17,7 @@ import (
 
 	"github.com/iupkg/iupkg/internal/testbed"
 	"github.com/iupkg/iupkg/kernel/vm"
+	"github.com/iupkg/iupkg/manifest"
 )
 
 // bed is one machine and the publisher it installs from.
@@ -29,6 +30,19 @@ type bed struct {
 
 func newBed(t *testing.T, kernel string) *bed {
 	t.Helper()
+	return newBedOn(t, vm.Config{Kernel: kernel, CPUs: 2, MemMiB: 1024})
+}
+
+func newBedOn(t *testing.T, cfg vm.Config) *bed {
+	t.Helper()
+	b := newPublisher(t)
+	b.boot(cfg)
+	return b
+}
+
+// newPublisher is a bed with no machine yet.
+func newPublisher(t *testing.T) *bed {
+	t.Helper()
 	src, err := filepath.Abs("../..")
 	if err != nil {
 		t.Fatal(err)
@@ -38,7 +52,7 @@ func newBed(t *testing.T, kernel string) *bed {
 		t.Skip("bin/iupkg is not built: make build")
 	}
 	// The test's own context ends before its clean-up starts.
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	t.Cleanup(cancel)
 	if err := p.Start(ctx); err != nil {
 		t.Fatal(err)
@@ -48,16 +62,52 @@ func newBed(t *testing.T, kernel string) *bed {
 			t.Error(err)
 		}
 	})
-	m, err := vm.Start(ctx, vm.Config{Kernel: kernel, CPUs: 2, MemMiB: 1024})
-	if err != nil {
-		t.Fatal(err)
+	b := &bed{Publisher: p, t: t, ctx: ctx}
+	t.Cleanup(b.halt)
+	return b
+}
+
+// timeout bounds one test; sweeps that are run on purpose take longer.
+var timeout = func() time.Duration {
+	if os.Getenv("IUPKG_LONG") != "" {
+		return 3 * time.Hour
 	}
-	t.Cleanup(func() {
-		if err := m.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
-	return &bed{Publisher: p, t: t, ctx: ctx, m: m}
+	return 10 * time.Minute
+}()
+
+// boot starts a machine; the one before, if there is one, is halted.
+func (b *bed) boot(cfg vm.Config) {
+	b.t.Helper()
+	b.halt()
+	m, err := vm.Start(b.ctx, cfg)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.m = m
+}
+
+// halt pulls the plug.
+func (b *bed) halt() {
+	if b.m == nil {
+		return
+	}
+	if err := b.m.Stop(); err != nil {
+		b.t.Error(err)
+	}
+	b.m = nil
+}
+
+// publishExt publishes a version of the extension by hand, attached to iface.
+func (b *bed) publishExt(version, iface string, edit func(*manifest.Manifest), flags ...string) {
+	b.t.Helper()
+	dir := filepath.Join(b.Dir, "ext-"+version)
+	err := testbed.MakeExt(b.Src, dir, version, iface, edit, flags...)
+	if err == nil {
+		_, err = b.Run(b.ctx, "publish", dir, "--no-build", "--key", testbed.Key, "--registry", b.Registry(), "--no-progress")
+	}
+	if err != nil {
+		b.t.Fatal(err)
+	}
 }
 
 func (b *bed) publish(project, name string, edits map[string]string) {
