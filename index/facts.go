@@ -236,7 +236,7 @@ func (m *factsMaker) file() (b []byte, crc uint32) {
 //
 //	strings   how many, the length of each, then all of them; the first is the name
 //	versions  how many, each: version; digest, 32 bytes; yanked; arch; release;
-//	          config, btf, hooks: lists; abi; dependencies, conflicts: lists of pairs
+//	          config, btf, symbols, hooks: lists; abi; dependencies, conflicts: lists of pairs
 //
 // String 0 stands for the empty one where that is meant, as no text is the name.
 type factWriter struct {
@@ -291,6 +291,7 @@ func encodeFacts(p *Package) []byte {
 		w.text(v.Requires.Release)
 		writeTexts(w, v.Requires.Config)
 		writeTexts(w, v.Requires.BTF)
+		writeTexts(w, v.Requires.Symbols)
 		writeTexts(w, v.Requires.Hooks)
 		w.num(uint64(v.Requires.ABI))
 		w.pairs(v.Dependencies)
@@ -399,7 +400,8 @@ func decodeFacts(b []byte) (name string, versions []Version, err error) {
 		digits = hex.AppendEncode(append(digits[:0], "sha256:"...), r.b[:32])
 		v.Digest, r.b = string(digits), r.b[32:]
 		v.Yanked, v.Requires.Arch, v.Requires.Release = r.text(), r.text(), r.text()
-		v.Requires.Config, v.Requires.BTF, v.Requires.Hooks = readTexts[string](r), readTexts[string](r), readTexts[manifest.Hook](r)
+		v.Requires.Config, v.Requires.BTF = readTexts[string](r), readTexts[string](r)
+		v.Requires.Symbols, v.Requires.Hooks = readTexts[string](r), readTexts[manifest.Hook](r)
 		v.Requires.ABI = int(r.num())
 		v.Dependencies, v.Conflicts = r.pairs(), r.pairs()
 	}

@@ -17,7 +17,7 @@ func full(name string) *Package {
 	for i := range 3 {
 		p.Versions = append(p.Versions, Version{
 			Version: fmt.Sprintf("1.%d.0", i), Digest: "sha256:" + hashOf([]byte(name+fmt.Sprint(i))), Yanked: "for a reason",
-			Requires: manifest.Requirements{Arch: "amd64", Release: ">=6.1", Config: []string{"A=y", "B"}, BTF: []string{"struct x.y"},
+			Requires: manifest.Requirements{Arch: "amd64", Release: ">=6.1", Config: []string{"A=y", "B"}, BTF: []string{"struct x.y"}, Symbols: []string{"f"},
 				Hooks: []manifest.Hook{manifest.HookXDP, manifest.HookTC}, ABI: 300 + i},
 			Dependencies: map[string]string{"other": "^1", "third": "*"},
 			Conflicts:    map[string]string{"foe": ">=2"},

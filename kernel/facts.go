@@ -3,10 +3,14 @@
 package kernel
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os"
+	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 
 	"github.com/cilium/ebpf"
@@ -30,6 +34,9 @@ func Facts(ctx context.Context) (*manifest.Profile, error) {
 	if b, err := os.ReadFile("/sys/kernel/btf/vmlinux"); err == nil && len(b) <= manifest.MaxBTF {
 		p.BTF = b
 	}
+	p.ModuleTypes = moduleTypes()
+	p.Symbols = exportedSymbols()
+	p.Mitigations = mitigations()
 	p.Modules = modulesAllowed(p)
 	p.ModuleBTF = moduleBTF(p)
 	p.Lockdown = lockdown(p)
@@ -45,9 +52,77 @@ func Facts(ctx context.Context) (*manifest.Profile, error) {
 		if v, err := d.Version(); err == nil {
 			p.Runtime = &manifest.RuntimeFacts{UAPI: v.UAPI, ABI: v.ABI, Version: readLine("/sys/module/iu/version")}
 		}
+		for x, err := range d.Extensions() {
+			if err != nil {
+				break // what is not told is not said to be absent: Runtime says that one is there
+			}
+			p.Extensions = append(p.Extensions, manifest.LoadedExtension{Name: x.Name, Version: x.Version, Object: fmt.Sprintf("sha256:%x", x.Digest)})
+		}
 		d.Close()
 	}
 	return p, nil
+}
+
+// moduleTypes is the BTF of the modules that are loaded, but for ours.
+func moduleTypes() map[string][]byte {
+	entries, err := os.ReadDir("/sys/kernel/btf")
+	if err != nil {
+		return nil
+	}
+	var out map[string][]byte
+	left := manifest.MaxBTF
+	for _, e := range entries {
+		name := e.Name()
+		if name == "vmlinux" || name == "iu" || strings.HasPrefix(name, "iux_") {
+			continue
+		}
+		b, err := os.ReadFile(filepath.Join("/sys/kernel/btf", name))
+		if err != nil || len(b) > left {
+			continue
+		}
+		if left -= len(b); out == nil {
+			out = map[string][]byte{}
+		}
+		out[name] = b
+	}
+	return out
+}
+
+// exportedSymbols is the names in the table of vmlinux's exports, which the kernel
+// lists among its own symbols; nil if it does not show them.
+func exportedSymbols() []string {
+	b, err := os.ReadFile("/proc/kallsyms")
+	if err != nil {
+		return nil
+	}
+	var out []string
+	for line := range bytes.Lines(b) {
+		f := bytes.Fields(line)
+		if len(f) != 3 { // a fourth is the module
+			continue
+		}
+		if name, ok := bytes.CutPrefix(f[2], []byte("__ksymtab_")); ok {
+			out = append(out, string(name))
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+const vulnerabilities = "/sys/devices/system/cpu/vulnerabilities"
+
+func mitigations() map[string]string {
+	entries, err := os.ReadDir(vulnerabilities)
+	if err != nil {
+		return nil
+	}
+	out := map[string]string{}
+	for _, e := range entries {
+		if s := readLine(filepath.Join(vulnerabilities, e.Name())); s != "" {
+			out[e.Name()] = s
+		}
+	}
+	return out
 }
 
 func readLine(path string) string {

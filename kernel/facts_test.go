@@ -97,7 +97,7 @@ func TestFacts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	q, err := manifest.ParseProfile(e)
+	q, err := manifest.ParseProfile(e, "")
 	if err != nil || !bytes.Equal(p.BTF, q.BTF) {
 		t.Errorf("profile does not survive: %v", err)
 	}
@@ -108,7 +108,7 @@ func TestBTF(t *testing.T) {
 	if err != nil {
 		t.Skip(err)
 	}
-	b, err := NewBTF(raw)
+	b, err := NewBTF(raw, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,7 +136,7 @@ func TestBTF(t *testing.T) {
 			t.Errorf("%s: %s (%s), want %s", s, a, found, want)
 		}
 	}
-	if _, err := NewBTF(raw[:len(raw)/2]); err == nil {
+	if _, err := NewBTF(raw[:len(raw)/2], nil); err == nil {
 		t.Error("half of a BTF was taken")
 	}
 }
@@ -155,14 +155,14 @@ func TestWalkTypes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := NewBTF(raw)
+	b, err := NewBTF(raw, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := b.spec.TypeByID(btf.TypeID(n)); err != nil {
+	if _, err := b.vmlinux.TypeByID(btf.TypeID(n)); err != nil {
 		t.Errorf("there is no type %d: %v", n, err)
 	}
-	if _, err := b.spec.TypeByID(btf.TypeID(n + 1)); err == nil {
+	if _, err := b.vmlinux.TypeByID(btf.TypeID(n + 1)); err == nil {
 		t.Errorf("there is a type %d", n+1)
 	}
 	for _, bad := range [][]byte{nil, raw[:20], raw[:len(raw)/2], make([]byte, 100)} {

@@ -30,7 +30,7 @@ func TestImageBTF(t *testing.T) {
 			t.Errorf("%s: %v", image, err)
 			continue
 		}
-		b, err := NewBTF(raw)
+		b, err := NewBTF(raw, nil)
 		if err != nil {
 			t.Errorf("%s: %v", image, err)
 			continue

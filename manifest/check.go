@@ -4,6 +4,7 @@ package manifest
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -51,8 +52,8 @@ func NewChecker(p *Profile, btf BTFLookup) *Checker {
 func (p *Profile) Check(r Requirements, btf BTFLookup) []Finding { return NewChecker(p, btf).Check(r) }
 
 // Check returns what keeps r from being met on this kernel, in the order
-// architecture, release, hooks, runtime ABI, configuration, BTF; nothing if all is
-// met. Requirements that do not parse are not met.
+// architecture, release, hooks, runtime ABI, configuration, BTF,
+// symbols; nothing if all is met. Requirements that do not parse are not met.
 func (c *Checker) Check(r Requirements) []Finding {
 	p := c.p
 	var out []Finding
@@ -79,14 +80,21 @@ func (c *Checker) Check(r Requirements) []Finding {
 			add("hook "+string(h), Unknown, "it could not be told whether this kernel offers it")
 		}
 	}
-	if rt := p.Runtime; rt != nil && rt.ABI != r.ABI {
-		add(fmt.Sprintf("runtime ABI %d", r.ABI), No, "the loaded runtime has %d", rt.ABI)
+	if rt := p.Runtime; rt != nil && (r.ABI > rt.ABI || r.ABI < rt.oldest()) {
+		add(fmt.Sprintf("runtime ABI %d", r.ABI), No, "the loaded runtime has %s", rt.abis())
 	}
 	for _, s := range r.Config {
 		out = append(out, once(c.config, s, p.checkConfig)...)
 	}
 	for _, s := range r.BTF {
 		out = append(out, once(c.types, s, c.checkBTF)...)
+	}
+	for _, s := range r.Symbols {
+		if p.Symbols == nil {
+			add("symbol "+s, Unknown, "the symbols of this kernel could not be read")
+		} else if _, ok := slices.BinarySearch(p.Symbols, s); !ok {
+			add("symbol "+s, No, "this kernel does not export it")
+		}
 	}
 	return out
 }

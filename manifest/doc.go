@@ -39,6 +39,7 @@
 //	  release       range of kernel releases, at most 256; optional
 //	  config        at most 64 Kconfig expressions of at most 512; all must hold
 //	  btf           at most 1024 BTF requirements of at most 256
+//	  symbols       at most 1024 names of at most 255 that vmlinux must export
 //	  hooks         exactly the hooks of the programs
 //	  abi           IU_ABI_VERSION of the object, from 1
 //	dependencies  package name to constraint, at most 256; not itself
@@ -77,21 +78,37 @@
 //
 // # Requirements on a kernel
 //
+// What a version requires of a kernel is one language, whether it stands in
+// iupkg.toml, in a manifest or in the index. Each answer is yes, no or unknown
+// ([Answer]): what could not be read of a kernel is not taken for missing. All
+// must hold. In EBNF, with the grammar of the parts at [Constraint], [ConfigExpr]
+// and [BTFReq]:
+//
+//	arch     = "amd64" | "arm64" | …            Go's terms
+//	release  = range *( "||" range )            ">=6.1 <6.13 || >=6.15"
+//	range    = comparison *( [ "," ] comparison ) | x.y "-" x.y
+//	config   = Kconfig expression               "NET_CLS_ACT && !PREEMPT_RT && NR_CPUS>=64"
+//	btf      = type | function                  "struct sk_buff.len size=4: unsigned int"
+//	                                            "func tcp_v4_rcv(struct sk_buff *) -> int"
+//	symbol   = name that vmlinux exports        "tcp_hashinfo"
+//	hook     = name of a hook                   "xdp"
+//	abi      = number                           the object's; a runtime takes a range
+//
 // Releases are compared as x.y.z; a distribution's suffix says nothing, and
 // x.y-rcN is below x.y.0 and above every release before. Where the name hides
 // the patch level ("6.1.0-56-amd64"), uname's version is asked ("Debian
 // 6.1.192-2"); if it does not say, a range that turns on it is unknown.
 //
 // Config has expressions of the Kconfig language
-// (https://docs.kernel.org/kbuild/kconfig-language.html), see [ConfigExpr]. An
+// (https://docs.kernel.org/kbuild/kconfig-language.html) with the kernel's own
+// rules: && is the lesser of n < m < y, || the greater, ! is y minus the value; a
+// comparison of numbers is one of numbers, of anything else one of strings. An
 // expression holds if its value is y or m, so a bare name means y or m; mind
 // that by these rules !FOO holds for m too, and FOO=n does not.
 //
-// BTF has "struct NAME", "struct NAME.member.member", union likewise, "enum
-// NAME", "enum NAME.ENUMERATOR", "typedef NAME", "func NAME"
-// (https://docs.kernel.org/bpf/btf.html).
-//
-// Every answer is yes, no or unknown ([Answer]).
+// BTF is that of vmlinux and of the modules that are loaded
+// (https://docs.kernel.org/bpf/btf.html). A type of which there are several by
+// one name has what any of them has.
 //
 // # Project file
 //
@@ -100,7 +117,8 @@
 // those of the manifest.
 //
 //	[package]         name, version, license; description, repository
-//	[kernel]          release, config; btf is added to what the build derives
+//	[kernel]          release, config; btf and symbols are added to what the build
+//	                  derives
 //	[dependencies]    name = "constraint"
 //	[conflicts]       name = "constraint"
 //	[params.NAME]     type: bool, string, u8 … u64, i8 … i64; left out if the
@@ -112,9 +130,10 @@
 //
 // # Profile of a kernel
 //
-// A profile is JSON under the same rules as a manifest, at most 64 MiB; its
-// fields are those of [Profile]. "btf" is the raw BTF of vmlinux, compressed
-// with gzip (RFC 1952), in base64; at most 64 MiB inflated. Values in "config"
+// A profile is JSON under the same rules as a manifest, at most 64 MiB, and may
+// be compressed with gzip (RFC 1952) as a whole; its fields are those of
+// [Profile]. "btf" is the raw BTF of vmlinux, compressed with gzip, in base64;
+// at most 64 MiB inflated. "moduleTypes" has that of modules likewise. Values in "config"
 // are written as .config does, strings in quotes.
 //
 // # Lock file

@@ -75,7 +75,7 @@ func TestProjectCases(t *testing.T) {
 
 func TestProfileCases(t *testing.T) {
 	editCases(t, "testdata/bmc_profile.json", "testdata/profile.txt", func(b []byte) error {
-		_, err := ParseProfile(b)
+		_, err := ParseProfile(b, "profile.json")
 		return err
 	})
 }
@@ -91,7 +91,7 @@ func TestCanonical(t *testing.T) {
 		t.Errorf("encoded manifest differs: %v\n%s", err, got)
 	}
 	b = read(t, "testdata/bmc_profile.json")
-	p, err := ParseProfile(b)
+	p, err := ParseProfile(b, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,7 +128,7 @@ func TestProfileBTF(t *testing.T) {
 	if err != nil || string(again) != string(b) {
 		t.Error("not deterministic", err)
 	}
-	q, err := ParseProfile(b)
+	q, err := ParseProfile(b, "")
 	if err != nil || string(q.BTF) != string(p.BTF) || q.Config != nil {
 		t.Errorf("got %+v, %v", q, err)
 	}
@@ -136,7 +136,7 @@ func TestProfileBTF(t *testing.T) {
 	if b, err = EncodeProfile(bomb); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := ParseProfile(b); err == nil || !strings.Contains(err.Error(), "btf: has more than") {
+	if _, err := ParseProfile(b, ""); err == nil || !strings.Contains(err.Error(), "btf: has more than") {
 		t.Errorf("a bomb of %d bytes: %v", len(b), err)
 	}
 }
@@ -198,7 +198,7 @@ func (f fakeBTF) LookupBTF(r BTFReq) (Answer, string) {
 }
 
 func TestCheck(t *testing.T) {
-	p, err := ParseProfile(read(t, "testdata/bmc_profile.json"))
+	p, err := ParseProfile(read(t, "testdata/bmc_profile.json"), "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -220,7 +220,7 @@ no needs A || B=y; this kernel has A off, B off (/boot/config-6.1.0-56-amd64)
 no needs (; config expression "(", column 2: want a symbol and found the end
 no needs struct sk_buff.xyz; struct sk_buff has no member xyz
 unknown needs struct sk_buff.abc; it could not be told whether this kernel has it
-no needs class x; "class x" is not a BTF requirement: "class" is none of struct, union, enum, typedef and func
+no needs class x; "class x" is not a BTF requirement: "class" is none of struct, union, enum, typedef and func: write "struct NAME.member" or "func NAME"
 `
 	var got strings.Builder
 	for _, f := range p.Check(req, btf) {

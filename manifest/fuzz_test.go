@@ -266,7 +266,7 @@ func FuzzParseProfile(f *testing.F) {
 	f.Add(read(f, "testdata/bmc_profile.json"))
 	f.Add([]byte(`{"schema":1,"release":"6.1","arch":"amd64","btf":"H4sIAAAAAAAA/w=="}`))
 	f.Fuzz(func(t *testing.T, in []byte) {
-		p, err := ParseProfile(in)
+		p, err := ParseProfile(in, "")
 		if err != nil {
 			return
 		}
@@ -274,7 +274,7 @@ func FuzzParseProfile(f *testing.F) {
 		if err != nil {
 			t.Fatalf("what was parsed does not encode: %v", err)
 		}
-		if _, err := ParseProfile(first); err != nil {
+		if _, err := ParseProfile(first, ""); err != nil {
 			t.Fatalf("the canonical form does not parse: %v", err)
 		}
 		p.Check(Requirements{Release: ">=6.1", Config: []string{"BPF_SYSCALL && NR_CPUS>1"}, Hooks: []Hook{HookXDP}}, nil)

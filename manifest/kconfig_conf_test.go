@@ -17,11 +17,16 @@ import (
 // testdata/kconfig_conf.txt: first the .config of the symbols below, then
 // "EXPRESSION => VALUE". It is made anew, and compared, by
 //
-//	go test -run KernelsOwn -conf /path/to/scripts/kconfig/conf -update ./manifest
+//	go test -run KernelsOwn -conf /path/to/scripts/kconfig/conf -conf-count 1500 -update ./manifest
+//
+// Where the kernels' tools are installed, as they are with headers on Debian,
+// each version's is asked for ten thousand more.
 var (
 	confTool  = flag.String("conf", "", "the kernel's scripts/kconfig/conf")
-	confCount = flag.Int("conf-count", 1500, "how many expressions to ask it for")
+	confCount = flag.Int("conf-count", 10_000, "how many expressions to ask it for")
 )
+
+const confInstalled = "/usr/lib/linux-kbuild-*/scripts/kconfig/conf"
 
 const confGolden = "testdata/kconfig_conf.txt"
 
@@ -59,19 +64,26 @@ config SEMPTY
 `
 
 func TestKernelsOwnConfig(t *testing.T) {
-	if *confTool != "" {
-		text := askConf(t)
-		if *update {
+	tools := []string{*confTool}
+	if *confTool == "" {
+		tools, _ = filepath.Glob(confInstalled)
+	}
+	if testing.Short() {
+		tools = nil
+	}
+	for i, tool := range tools {
+		text := askConf(t, tool, uint64(i))
+		if *update && *confTool != "" {
 			if err := os.WriteFile(confGolden, []byte(text), 0o644); err != nil {
 				t.Fatal(err)
 			}
 		}
-		compareConf(t, text)
+		t.Logf("%s: %d expressions", tool, compareConf(t, text))
 	}
 	compareConf(t, string(read(t, confGolden)))
 }
 
-func compareConf(t *testing.T, text string) {
+func compareConf(t *testing.T, text string) (expressions int) {
 	t.Helper()
 	config, cases, _ := strings.Cut(text, "===\n")
 	vals, err := ParseKernelConfig([]byte(config))
@@ -95,11 +107,12 @@ func compareConf(t *testing.T, text string) {
 	if n < 1000 || count["y"] < n/10 || count["m"] < n/20 || count["n"] < n/10 {
 		t.Errorf("too few or too like: %d expressions, %v", n, count)
 	}
+	return n
 }
 
-func askConf(t *testing.T) string {
+func askConf(t *testing.T, tool string, seed uint64) string {
 	dir := t.TempDir()
-	r := rand.New(rand.NewPCG(6, 12))
+	r := rand.New(rand.NewPCG(6+seed, 12))
 	var exprs []string
 	kconfig := confSymbols
 	for i := range *confCount {
@@ -110,7 +123,7 @@ func askConf(t *testing.T) string {
 	if err := os.WriteFile(file, []byte(kconfig), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(*confTool, "--alldefconfig", file)
+	cmd := exec.Command(tool, "--alldefconfig", file)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "KCONFIG_CONFIG="+filepath.Join(dir, "out"), "srctree="+dir)
 	if b, err := cmd.CombinedOutput(); err != nil {

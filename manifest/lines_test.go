@@ -76,7 +76,7 @@ var lineFuncs = map[string]func(in string) string{
 		if err != nil {
 			return "error: " + err.Error()
 		}
-		return fmt.Sprintf("%s %s %q", r.Kind, r.Name, r.Path)
+		return r.String()
 	},
 	"kconfig": func(in string) string {
 		e, err := ParseConfigExpr(in)

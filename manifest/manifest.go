@@ -48,7 +48,8 @@ type Requirements struct {
 	Arch    string   `json:"arch,omitempty"`
 	Release string   `json:"release,omitempty"` // semver range over x.y.z of the release, ">=6.1"
 	Config  []string `json:"config,omitempty"`  // Kconfig expressions, all must hold
-	BTF     []string `json:"btf,omitempty"`     // "struct sk_buff.len", "func tcp_v4_rcv"
+	BTF     []string `json:"btf,omitempty"`     // "struct sk_buff.len", "func tcp_v4_rcv", see BTFReq
+	Symbols []string `json:"symbols,omitempty"` // that the kernel exports, "tcp_hashinfo"
 	Hooks   []Hook   `json:"hooks"`             // derived from Programs
 	ABI     int      `json:"abi"`               // IU_ABI_VERSION the object was built for
 }

@@ -26,11 +26,12 @@ const (
 	MaxConfigExpr  = 512
 	MaxBTFReq      = 256
 	MaxAttachValue = 128
+	MaxSymbol      = 255
 
 	// Counts.
 	MaxDependencies = 256 // and as many conflicts
 	MaxConfigExprs  = 64
-	MaxBTFReqs      = 1024
+	MaxBTFReqs      = 1024 // and as many symbols
 	MaxParams       = 128
 	MaxObjectParams = 64
 	MaxPrograms     = 32

@@ -38,11 +38,12 @@ type ProjectPackage struct {
 	Repository  string `toml:"repository"`
 }
 
-// ProjectKernel is [kernel]. BTF is added to what the build derives.
+// ProjectKernel is [kernel]. BTF and Symbols are added to what the build derives.
 type ProjectKernel struct {
 	Release string   `toml:"release"`
 	Config  []string `toml:"config"`
 	BTF     []string `toml:"btf"`
+	Symbols []string `toml:"symbols"`
 }
 
 // ProjectParam is [params.NAME]. What is empty comes from the object, if the
@@ -166,7 +167,7 @@ func (f *projectFile) project(at map[string]Position) (*Project, problems) {
 		return p, probs
 	}
 	checkPackage(&probs, "package.", k.Name, k.Version, k.Description, k.License, k.Repository)
-	checkKernel(&probs, "kernel.", f.Kernel.Release, f.Kernel.Config, f.Kernel.BTF)
+	checkKernel(&probs, "kernel.", f.Kernel.Release, f.Kernel.Config, f.Kernel.BTF, f.Kernel.Symbols)
 	checkRelations(&probs, k.Name, "dependencies", f.Dependencies)
 	checkRelations(&probs, k.Name, "conflicts", f.Conflicts)
 

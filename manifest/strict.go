@@ -4,6 +4,7 @@ package manifest
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -244,6 +245,12 @@ func (w *strictWalker) value(path string, t reflect.Type) error {
 	switch t.Kind() {
 	case reflect.Struct, reflect.Map:
 		return wrong("a plain value")
+	case reflect.Slice: // of bytes
+		if text, ok := tok.(string); ok {
+			if _, err := base64.StdEncoding.DecodeString(text); err != nil {
+				return w.fail(off, path, "is not base64: %v", err)
+			}
+		}
 	}
 	return nil
 }

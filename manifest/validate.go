@@ -100,7 +100,7 @@ func checkRelations(p *problems, self, field string, list map[string]string) {
 }
 
 func (r *Requirements) validate(p *problems, programs []Program) {
-	checkKernel(p, "requires.", r.Release, r.Config, r.BTF)
+	checkKernel(p, "requires.", r.Release, r.Config, r.BTF, r.Symbols)
 	if r.ABI < 1 || r.ABI > 1<<16 {
 		p.addf("requires.abi", "is %d: want at least 1", r.ABI)
 	}
@@ -122,7 +122,7 @@ func (r *Requirements) validate(p *problems, programs []Program) {
 	}
 }
 
-func checkKernel(p *problems, prefix, release string, config, btf []string) {
+func checkKernel(p *problems, prefix, release string, config, btf, symbols []string) {
 	if len(release) > MaxConstraint {
 		p.addf(prefix+"release", "has %d bytes, at most %d are allowed", len(release), MaxConstraint)
 	} else {
@@ -139,12 +139,28 @@ func checkKernel(p *problems, prefix, release string, config, btf []string) {
 	}
 	if len(btf) > MaxBTFReqs {
 		p.addf(prefix+"btf", "has %d entries, at most %d are allowed", len(btf), MaxBTFReqs)
-		return
+	} else {
+		for i, s := range btf {
+			_, err := ParseBTFReq(s)
+			p.add(fmt.Sprintf("%sbtf[%d]", prefix, i), err)
+		}
 	}
-	for i, s := range btf {
-		_, err := ParseBTFReq(s)
-		p.add(fmt.Sprintf("%sbtf[%d]", prefix, i), err)
+	if len(symbols) > MaxBTFReqs {
+		p.addf(prefix+"symbols", "has %d entries, at most %d are allowed", len(symbols), MaxBTFReqs)
+	} else {
+		for i, s := range symbols {
+			p.add(fmt.Sprintf("%ssymbols[%d]", prefix, i), checkSymbol(s))
+		}
 	}
+}
+
+// checkSymbol: names of C, and of what compilers make of them.
+func checkSymbol(s string) error {
+	bad := func(r rune) bool { return r > 0x7f || r != '.' && !isIdentByte(byte(r)) }
+	if s == "" || len(s) > MaxSymbol || s[0] >= '0' && s[0] <= '9' || strings.IndexFunc(s, bad) >= 0 {
+		return fmt.Errorf("%.60q is not a symbol of the kernel", s)
+	}
+	return nil
 }
 
 func (m *Manifest) validateParams(p *problems) (isParam func(string) bool) {

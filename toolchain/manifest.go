@@ -34,6 +34,7 @@ func (b *builder) makeManifest(o *kernel.Object, object []byte) (*manifest.Manif
 			Release: p.Kernel.Release,
 			Config:  p.Kernel.Config,
 			BTF:     p.Kernel.BTF,
+			Symbols: p.Kernel.Symbols,
 			ABI:     kernel.ABIVersion,
 		},
 		Dependencies: p.Dependencies,

@@ -138,6 +138,7 @@ func (i *packageInfo) write(w io.Writer, p *index.Package) {
 	add("kernel release", v.Requires.Release)
 	add("kernel config", strings.Join(v.Requires.Config, ", "))
 	add("kernel types", strings.Join(v.Requires.BTF, ", "))
+	add("kernel symbols", strings.Join(v.Requires.Symbols, ", "))
 	add("needs", pairs(v.Dependencies))
 	add("conflicts", pairs(v.Conflicts))
 	var others []string

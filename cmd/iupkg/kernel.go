@@ -10,6 +10,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -33,9 +34,9 @@ func readProfile(ctx context.Context, file string) (*manifest.Profile, error) {
 	if err != nil {
 		return nil, withHint(usageError{err}, "a profile is made by iupkg kernel --save FILE on the machine in question")
 	}
-	p, err := manifest.ParseProfile(data)
+	p, err := manifest.ParseProfile(data, file)
 	if err != nil {
-		return nil, usageError{fmt.Errorf("%s: %w", file, err)}
+		return nil, usageError{err}
 	}
 	return p, nil
 }
@@ -63,7 +64,11 @@ func (a *app) kernelCommand() *cobra.Command {
 				return err
 			}
 			if save != "" {
-				data, err := manifest.EncodeProfile(p)
+				encode := manifest.EncodeProfile
+				if strings.HasSuffix(save, ".gz") {
+					encode = manifest.CompressProfile
+				}
+				data, err := encode(p)
 				if err != nil {
 					return err
 				}
@@ -78,7 +83,7 @@ func (a *app) kernelCommand() *cobra.Command {
 			return a.ui.answer(p, func(w io.Writer) { writeProfile(w, p) })
 		},
 	}
-	cmd.Flags().StringVar(&save, "save", "", "write the profile to a `file`")
+	cmd.Flags().StringVar(&save, "save", "", "write the profile to a `file`, compressed if it ends in .gz")
 	return cmd
 }
 
@@ -94,9 +99,20 @@ func writeProfile(w io.Writer, p *manifest.Profile) {
 	runtime := "not loaded"
 	if r := p.Runtime; r != nil {
 		runtime = fmt.Sprintf("UAPI %d, object ABI %d", r.UAPI, r.ABI)
+		if r.MinABI > 0 && r.MinABI < r.ABI {
+			runtime = fmt.Sprintf("UAPI %d, object ABI %d to %d", r.UAPI, r.MinABI, r.ABI)
+		}
 		if r.Version != "" {
 			runtime = r.Version + ", " + runtime
 		}
+	}
+	symbols := "could not be read"
+	if p.Symbols != nil {
+		symbols = fmt.Sprint(len(p.Symbols))
+	}
+	modules := "none"
+	if len(p.ModuleTypes) > 0 {
+		modules = count(len(p.ModuleTypes), "module")
 	}
 	rows := []string{
 		row("release", p.Release),
@@ -108,11 +124,22 @@ func writeProfile(w io.Writer, p *manifest.Profile) {
 		row("modules allowed", answer(p.Modules)),
 		row("module signatures enforced", answer(p.ModuleSig)),
 		row("lockdown", answer(p.Lockdown)),
+		row("exported symbols", symbols),
+		row("types of modules", modules),
 	}
 	for _, h := range slices.Sorted(maps.Keys(p.Hooks)) {
 		rows = append(rows, row("hook "+string(h), answer(p.Hooks[h])))
 	}
-	table(w, "", append(rows, row("runtime", runtime))...)
+	rows = append(rows, row("runtime", runtime))
+	for _, x := range p.Extensions {
+		rows = append(rows, row("extension "+x.Name, x.Version))
+	}
+	for _, k := range slices.Sorted(maps.Keys(p.Mitigations)) {
+		if m, ok := strings.CutPrefix(p.Mitigations[k], "Mitigation: "); ok {
+			rows = append(rows, row("mitigation of "+k, m))
+		}
+	}
+	table(w, "", rows...)
 }
 
 func answer(a manifest.Answer) string {
