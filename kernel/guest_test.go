@@ -50,6 +50,7 @@ func TestGuest(t *testing.T) {
 		{"roll back", g.rollBack},
 		{"left behind", g.leftBehind},
 		{"built", g.built},
+		{"maps", g.maps},
 		{"remove runtime", g.removeRuntime},
 	} {
 		if !t.Run(step.name, step.run) {
@@ -208,7 +209,7 @@ func (g *guest) installRuntime(t *testing.T) {
 	}
 	defer d.Close()
 	v, err := d.Version()
-	if err != nil || !slices.Contains(v.Harvested, HookXDP) {
+	if err != nil || !slices.Contains(v.Harvested, HookXDP) || !slices.Contains(v.Harvested, HookTC) || !slices.Contains(v.Harvested, HookKprobe) {
 		t.Errorf("version %+v, %v", v, err)
 	}
 	p, err := Facts(t.Context())

@@ -21,7 +21,9 @@ const runtimeModule = "iu"
 
 // harvests lists the programs whose helpers the runtime needs, by hook.
 var harvests = map[Hook]struct{ file, program string }{
-	HookXDP: {"harvest", "harvest_xdp"},
+	HookXDP:    {"harvest", "harvest_xdp"},
+	HookTC:     {"harvest", "harvest_tc"},
+	HookKprobe: {"harvest", "harvest_kprobe"}, // and all that depends on no hook
 }
 
 // RuntimePresent says whether iu.ko is loaded.
@@ -107,19 +109,28 @@ func harvestAll(d *Device) error {
 		if slices.Contains(v.Harvested, hook) {
 			continue
 		}
-		spec, err := stubSpec(h.file, h.program)
-		if err != nil {
-			return err
-		}
-		p, err := ebpf.NewProgram(spec)
-		if err != nil {
-			return refusedBPF("load "+h.program, err)
-		}
-		err = d.Harvest(hook, p.FD())
-		p.Close()
-		if err != nil {
+		if err := harvest(d, hook, h.file, h.program); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// harvest loads one program of an object, with the maps that it refers to.
+func harvest(d *Device, hook Hook, file, program string) error {
+	c, err := stubCollection(file)
+	if err != nil {
+		return err
+	}
+	for name := range c.Programs {
+		if name != program {
+			delete(c.Programs, name)
+		}
+	}
+	loaded, err := ebpf.NewCollection(c)
+	if err != nil {
+		return refusedBPF("load "+program, err)
+	}
+	defer loaded.Close()
+	return d.Harvest(hook, loaded.Programs[program].FD())
 }

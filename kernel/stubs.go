@@ -27,7 +27,7 @@ var stubFor = map[Hook]struct{ file, program, kfunc string }{
 	HookTC:  {"tc", "iu_tc", "iu_tc_run"},
 }
 
-func stubSpec(file, program string) (*ebpf.ProgramSpec, error) {
+func stubCollection(file string) (*ebpf.CollectionSpec, error) {
 	b, err := stubObjects.ReadFile("stubs/" + file + "_bpfel.o")
 	if err != nil {
 		return nil, err
@@ -35,6 +35,14 @@ func stubSpec(file, program string) (*ebpf.ProgramSpec, error) {
 	c, err := ebpf.LoadCollectionSpecFromReader(bytes.NewReader(b))
 	if err != nil {
 		return nil, fmt.Errorf("stub %s: %w", file, err)
+	}
+	return c, nil
+}
+
+func stubSpec(file, program string) (*ebpf.ProgramSpec, error) {
+	c, err := stubCollection(file)
+	if err != nil {
+		return nil, err
 	}
 	p := c.Programs[program]
 	if p == nil {

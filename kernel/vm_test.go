@@ -4,6 +4,7 @@ package kernel_test
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"testing"
 
@@ -80,7 +81,11 @@ func signedObjects(t *testing.T) map[string][]byte {
 		}
 		out["ext-"+version+".o"], out["ext-"+version+".p7s"] = b, sig
 	}
-	// What the toolchain has built, if it has. The faulty samples are for internal/vmtest.
+	// The sample that uses all maps and helpers; bin/iupkg is there wherever iu.ko is.
+	if out, err := exec.Command("../bin/iupkg", "build", "../runtime-crate/samples/xdp_maps").CombinedOutput(); err != nil {
+		t.Fatalf("build xdp_maps: %v\n%s", err, out)
+	}
+	// What else the toolchain has built, if it has. The faulty samples are for internal/vmtest.
 	for _, pattern := range []string{"../extensions/*/target/iupkg/manifest.json", "../runtime-crate/samples/xdp_*/target/iupkg/manifest.json"} {
 		found, err := filepath.Glob(pattern)
 		if err != nil {

@@ -9,6 +9,7 @@
 #include "compat.h"
 #include "enter.h"
 #include "ext.h"
+#include "held.h"
 #include "hook.h"
 #include "iu_abi.h"
 
@@ -125,11 +126,7 @@ asmlinkage u32 iu_landed(struct iu_frame *f)
 	unsigned int level = interrupt_context_level();
 	struct iu_prog *p = f->prog;
 
-	while (f->nheld) {
-		struct iu_held *h = &f->held[--f->nheld];
-
-		h->release(h);
-	}
+	iu_held_release(f);
 	WRITE_ONCE(c->frame, f->prev);
 	/* A nested run's frame is on the runtime stack that it shares. */
 	if (p->mode & IU_MODE_SWITCH && !on_stack(c, level, (unsigned long)f))

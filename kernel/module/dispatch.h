@@ -26,13 +26,12 @@
 #include "slot.h"
 
 #define IU_LEVELS	4	/* task, softirq, hardirq, NMI: interrupt_context_level() */
-#define IU_HELD_MAX	4
+#define IU_HELD_MAX	8
 
 /* Something a program holds and that a fault must give back. */
 struct iu_held {
 	void (*release)(struct iu_held *held);
 	void *object;
-	unsigned long state;
 };
 
 /* Made by enter.S on the caller's stack; valid while it is in the CPU's list. */
@@ -40,13 +39,18 @@ struct iu_frame {
 	struct iu_frame *prev;
 	struct iu_prog *prog;
 	u64 start;			/* first look at the clock, ns; 0: not looked yet */
-	u32 nheld;
+	u8 nheld;
+	u8 locked;			/* holds `lock` */
+	u8 irqs_off;			/* how often over; `irq_flags` is from before the first */
+	u8 rcu;				/* rcu_read_lock()s */
 	u32 cause;			/* enum iu_cause; of a fault, as all down to col */
 	/* Not initialised from here on. */
 	unsigned long ip;		/* where it faulted: the address a call would return to */
 	const char *file;		/* of a panic, else NULL */
 	u64 file_len;
 	u32 line, col;
+	u32 *lock;
+	unsigned long irq_flags;
 	struct iu_held held[IU_HELD_MAX];
 	unsigned long saved[6];
 };

@@ -265,12 +265,14 @@ int iu_ext_load(struct file *file, struct iu_load *a)
 }
 
 /*
- * Only maps whose values are plain bytes in one place per key (and CPU): what a
- * lookup in others returns is a kernel object, not a value.
+ * Only maps whose values are plain bytes in one place per key (and CPU), and maps
+ * that are not looked up: what a lookup in others returns is a kernel object, not
+ * a value.
  */
 static const char *map_differs(const struct bpf_map *map, const struct iu_abi_map *want)
 {
 	u32 entries = want->max_entries;
+	u32 flags = map->map_flags;
 
 	switch (map->map_type) {
 	case BPF_MAP_TYPE_HASH:
@@ -280,6 +282,18 @@ static const char *map_differs(const struct bpf_map *map, const struct iu_abi_ma
 	case BPF_MAP_TYPE_LRU_HASH:
 	case BPF_MAP_TYPE_LRU_PERCPU_HASH:
 	case BPF_MAP_TYPE_LPM_TRIE:
+	case BPF_MAP_TYPE_QUEUE:
+	case BPF_MAP_TYPE_STACK:
+	case BPF_MAP_TYPE_BLOOM_FILTER:
+	case BPF_MAP_TYPE_RINGBUF:
+	case BPF_MAP_TYPE_PERF_EVENT_ARRAY:
+	case BPF_MAP_TYPE_STACK_TRACE:
+	case BPF_MAP_TYPE_CPUMAP:
+		break;
+	case BPF_MAP_TYPE_DEVMAP:
+	case BPF_MAP_TYPE_DEVMAP_HASH:
+		/* The kernel sets it by itself, for lookups by eBPF programs. */
+		flags &= ~BPF_F_RDONLY_PROG;
 		break;
 	default:
 		return "is of a type that programs cannot use";
@@ -288,13 +302,17 @@ static const char *map_differs(const struct bpf_map *map, const struct iu_abi_ma
 		return "is of another type";
 	if (map->key_size != want->key_size || map->value_size != want->value_size)
 		return "has keys or values of another size";
-	if (map->map_flags != want->map_flags)
+	if (flags != want->map_flags)
 		return "has other flags";
-	if (map->map_flags & (BPF_F_RDONLY_PROG | BPF_F_WRONLY_PROG))
+	if (flags & (BPF_F_RDONLY_PROG | BPF_F_WRONLY_PROG))
 		return "may not be read or not be written by programs";
 	/* The kernel rounds up per-CPU LRU lists. */
 	if (map->map_flags & BPF_F_NO_COMMON_LRU)
 		entries = roundup(entries, num_possible_cpus());
+	/* User space makes these no larger than there are CPUs. */
+	if ((map->map_type == BPF_MAP_TYPE_CPUMAP ||
+	     map->map_type == BPF_MAP_TYPE_PERF_EVENT_ARRAY) && map->max_entries < entries)
+		entries = map->max_entries;
 	if (map->max_entries != entries)
 		return "has another number of entries";
 	if (iu_map_has_special_fields(map))

@@ -16,13 +16,54 @@
 #include "ext.h"
 #include "harvest_tags.h"
 
-struct iu_helpers iu_helpers;
+#define COUNT(name) + 1
+#define MOST	16
+static_assert((0 IU_HELPERS_XDP(COUNT)) <= MOST);
+static_assert((0 IU_HELPERS_TC(COUNT)) <= MOST);
+static_assert((0 IU_HELPERS_KPROBE(COUNT)) <= MOST);
 
-static const u8 xdp_tag[BPF_TAG_SIZE] = IU_HARVEST_XDP_TAG;
+#define DEFINE_HELPER(name) DEFINE_STATIC_CALL(iu_helper_##name, iu_no_helper);
+IU_HELPERS(DEFINE_HELPER)
+
 static u32 harvested;		/* under iu_mutex */
 
-/* Distances of the helper calls, in order; how many there are. */
-static u32 calls(const struct bpf_prog *prog, s32 *imm, u32 max)
+u64 iu_no_helper(u64 a, u64 b, u64 c, u64 d, u64 e)
+{
+	return -EOPNOTSUPP;
+}
+
+#define UPDATE(name) static_call_update(iu_helper_##name, *at++);
+
+static void take_xdp(iu_helper *at)
+{
+	IU_HELPERS_XDP(UPDATE)
+}
+
+static void take_tc(iu_helper *at)
+{
+	IU_HELPERS_TC(UPDATE)
+}
+
+static void take_kprobe(iu_helper *at)
+{
+	IU_HELPERS_KPROBE(UPDATE)
+}
+
+static const struct source {
+	u32 hook;
+	enum bpf_prog_type type;
+	u8 tag[BPF_TAG_SIZE];
+	u32 helpers;
+	void (*take)(iu_helper *at);
+} sources[] = {
+	{ IU_HOOK_XDP, BPF_PROG_TYPE_XDP, IU_HARVEST_XDP_TAG, 0 IU_HELPERS_XDP(COUNT), take_xdp },
+	{ IU_HOOK_TC, BPF_PROG_TYPE_SCHED_CLS, IU_HARVEST_TC_TAG, 0 IU_HELPERS_TC(COUNT), take_tc },
+	{ IU_HOOK_KPROBE, BPF_PROG_TYPE_KPROBE, IU_HARVEST_KPROBE_TAG,
+	  0 IU_HELPERS_KPROBE(COUNT), take_kprobe },
+};
+
+/* The helpers called, in order; how many calls there are. */
+static u32 calls(const struct bpf_prog *prog, iu_helper at[MOST])
 {
 	u32 i, n = 0;
 
@@ -31,35 +72,33 @@ static u32 calls(const struct bpf_prog *prog, s32 *imm, u32 max)
 
 		if (in->code != (BPF_JMP | BPF_CALL) || in->src_reg)
 			continue;
-		if (n < max)
-			imm[n] = in->imm;
+		if (n < MOST)
+			at[n] = (iu_helper)((unsigned long)__bpf_call_base + in->imm);
 		n++;
 	}
 	return n;
 }
 
-static iu_helper at(s32 imm)
-{
-	return (iu_helper)((unsigned long)__bpf_call_base + imm);
-}
-
 int iu_harvest(const struct iu_harvest *a)
 {
+	const struct source *s = NULL;
+	iu_helper at[MOST];
 	struct bpf_prog *prog;
-	s32 imm[2];
 	int ret = -EINVAL;
+	u32 i;
 
-	if (a->reserved || a->hook != IU_HOOK_XDP)
+	for (i = 0; i < ARRAY_SIZE(sources); i++)
+		if (sources[i].hook == a->hook)
+			s = &sources[i];
+	if (a->reserved || !s)
 		return -EINVAL;
-	prog = bpf_prog_get_type_dev(a->fd, BPF_PROG_TYPE_XDP, false);
+	prog = bpf_prog_get_type_dev(a->fd, s->type, false);
 	if (IS_ERR(prog))
 		return PTR_ERR(prog);
-	if (!memcmp(prog->tag, xdp_tag, sizeof(xdp_tag)) &&
-	    calls(prog, imm, ARRAY_SIZE(imm)) == ARRAY_SIZE(imm)) {
+	if (!memcmp(prog->tag, s->tag, sizeof(s->tag)) && calls(prog, at) == s->helpers) {
 		mutex_lock(&iu_mutex);
-		WRITE_ONCE(iu_helpers.xdp_adjust_head, at(imm[0]));
-		WRITE_ONCE(iu_helpers.xdp_adjust_tail, at(imm[1]));
-		harvested |= BIT(IU_HOOK_XDP);
+		s->take(at);
+		harvested |= BIT(s->hook);
 		mutex_unlock(&iu_mutex);
 		ret = 0;
 	}

@@ -197,6 +197,32 @@ struct iu_ctx_tc {
 	/* One lock at a time; a second lock, or a lock in NMI that is taken, is a fault. Interrupts are off between. */ \
 	X(void, iu_rt_lock, (__u32 *lock)) \
 	X(void, iu_rt_unlock, (__u32 *lock)) \
+	/* Queue, stack, Bloom filter: 0 or -errno. peek of a Bloom filter: 0 if the value may be in it. */ \
+	X(__u64, iu_rt_map_push, (struct iu_abi_map *map, const void *value, __u64 flags)) \
+	X(__u64, iu_rt_map_pop, (struct iu_abi_map *map, void *value)) \
+	X(__u64, iu_rt_map_peek, (struct iu_abi_map *map, void *value)) \
+	/* DEVMAP, DEVMAP_HASH, CPUMAP, of an XDP program: the verdict to return; flags: the verdict if there is no such key. */ \
+	X(__u64, iu_rt_map_redirect, (struct iu_abi_map *map, __u32 key, __u64 flags)) \
+	/* Room for size bytes, aligned to 8, or NULL. Discarded unless submitted. flags of both ends: BPF_RB_*_WAKEUP. */ \
+	X(void *, iu_rt_ringbuf_reserve, (struct iu_abi_map *map, __u64 size)) \
+	X(void, iu_rt_ringbuf_submit, (void *sample, __u64 flags)) \
+	X(void, iu_rt_ringbuf_discard, (void *sample, __u64 flags)) \
+	X(__u64, iu_rt_ringbuf_output, (struct iu_abi_map *map, const void *data, __u64 size, __u64 flags)) \
+	/* flags: BPF_F_CURRENT_CPU or a CPU. 0 or -errno. */ \
+	X(__u64, iu_rt_perf_output, (struct iu_abi_map *map, __u64 flags, const void *data, __u64 size)) \
+	/* Of the stack below the hook. flags: BPF_F_SKIP_FIELD_MASK, BPF_F_USER_STACK, ...; an id, or -errno. */ \
+	X(__u64, iu_rt_stack_id, (struct iu_abi_map *map, __u64 flags)) \
+	/* Interrupts off until the last _on; nests. */ \
+	X(void, iu_rt_irq_off, (void)) \
+	X(void, iu_rt_irq_on, (void)) \
+	X(void, iu_rt_rcu_lock, (void)) \
+	X(void, iu_rt_rcu_unlock, (void)) \
+	/* Of n words that are 0 or 1 makes one 1 that was 0; its index, or -errno. Made 0 by give, or when the run ends early. */ \
+	X(__u64, iu_rt_pool_take, (__u32 *words, __u32 n)) \
+	X(void, iu_rt_pool_give, (__u32 *word)) \
+	/* Copy from an address of the kernel, or of the current task. 0 or -errno, and then zeros. */ \
+	X(__u64, iu_rt_read_kernel, (void *to, __u64 from, __u32 len)) \
+	X(__u64, iu_rt_read_user, (void *to, __u64 from, __u32 len)) \
 	/* CLOCK_MONOTONIC, nanoseconds. */ \
 	X(__u64, iu_rt_ktime_ns, (void)) \
 	X(__u32, iu_rt_cpu, (void)) \
@@ -206,12 +232,25 @@ struct iu_ctx_tc {
 	/* bpf_xdp_adjust_head/tail: 0 or -errno; the old slice is dead after either. */ \
 	X(__u64, iu_rt_xdp_adjust_head, (void *ctx, __s32 delta)) \
 	X(__u64, iu_rt_xdp_adjust_tail, (void *ctx, __s32 delta)) \
+	/* Bytes of a packet and its fragments; copies out of and into them. 0 or -errno. */ \
+	X(__u64, iu_rt_xdp_len, (void *ctx)) \
+	X(__u64, iu_rt_xdp_load, (void *ctx, __u32 off, void *to, __u32 len)) \
+	X(__u64, iu_rt_xdp_store, (void *ctx, __u32 off, const void *from, __u32 len)) \
 	/* Make the first len bytes linear and writable, refresh ctx. 0 or -errno. */ \
 	X(__u64, iu_rt_tc_pull, (struct iu_ctx_tc *ctx, __u32 len)) \
 	/* Copy out of the packet, paged part included. 0 or -errno. */ \
 	X(__u64, iu_rt_tc_load, (struct iu_ctx_tc *ctx, __u32 off, void *to, __u32 len)) \
 	/* Write into the packet (made writable first), refresh ctx. 0 or -errno. */ \
-	X(__u64, iu_rt_tc_store, (struct iu_ctx_tc *ctx, __u32 off, const void *from, __u32 len))
+	X(__u64, iu_rt_tc_store, (struct iu_ctx_tc *ctx, __u32 off, const void *from, __u32 len)) \
+	/* bpf_skb_change_head, _change_tail, _adjust_room, _vlan_push, _vlan_pop; refresh ctx. 0 or -errno. */ \
+	X(__u64, iu_rt_tc_change_head, (struct iu_ctx_tc *ctx, __u32 room)) \
+	X(__u64, iu_rt_tc_change_tail, (struct iu_ctx_tc *ctx, __u32 len)) \
+	X(__u64, iu_rt_tc_adjust_room, (struct iu_ctx_tc *ctx, __s32 delta, __u32 mode, __u64 flags)) \
+	X(__u64, iu_rt_tc_vlan_push, (struct iu_ctx_tc *ctx, __u32 proto, __u32 tci)) \
+	X(__u64, iu_rt_tc_vlan_pop, (struct iu_ctx_tc *ctx)) \
+	/* bpf_l3_csum_replace, bpf_l4_csum_replace: the checksum at off, by difference. from and to in network order. */ \
+	X(__u64, iu_rt_tc_csum_l3, (struct iu_ctx_tc *ctx, __u32 off, __u64 from, __u64 to, __u64 flags)) \
+	X(__u64, iu_rt_tc_csum_l4, (struct iu_ctx_tc *ctx, __u32 off, __u64 from, __u64 to, __u64 flags))
 
 /* Per-CPU, int: counted down by polls, reached as %gs:iu_rt_fuel. */
 #define IU_RT_FUEL	"iu_rt_fuel"

@@ -5,7 +5,6 @@
  */
 #include "rt.h"
 
-#include <linux/bpf.h>
 #include <linux/ctype.h>
 #include <linux/instruction_pointer.h>
 #include <linux/module.h>
@@ -13,13 +12,14 @@
 #include <linux/printk.h>
 #include <linux/random.h>
 #include <linux/ratelimit.h>
+#include <linux/sched.h>
+#include <linux/security.h>
 #include <linux/string.h>
 #include <linux/ktime.h>
+#include <linux/uaccess.h>
 
 #include "dispatch.h"
 #include "ext.h"
-#include "harvest.h"
-#include "lock.h"
 
 #define LOG_MAX	256
 
@@ -31,16 +31,6 @@ void iu_rt_init(void)
 
 	for_each_possible_cpu(cpu)
 		prandom_seed_state(&per_cpu(rnd, cpu), get_random_u64());
-}
-
-/*
- * Back edges are counted, not timed; what is much longer than one pays for it
- * here, so that the clock is looked at in time. Harmless in programs that do not
- * poll: whoever polls sets its own fuel first and gets it back afterwards.
- */
-static void charge(int edges)
-{
-	this_cpu_sub(iu_rt_fuel, edges);
 }
 
 /*
@@ -84,60 +74,6 @@ void iu_rt_panic(const char *file, u64 file_len, u32 line, u32 col)
 }
 EXPORT_SYMBOL_GPL(iu_rt_panic);
 
-/*
- * A program runs only with all its maps bound (ATTACH insists), so there is no case
- * of none to answer here. Nothing here may fault: see IU_PLAIN_FUNCTIONS in sym.c.
- */
-static struct bpf_map *bound(const struct iu_abi_map *m)
-{
-	return (struct bpf_map *)(unsigned long)m->map;
-}
-
-void *iu_rt_map_lookup(struct iu_abi_map *m, const void *key)
-{
-	struct bpf_map *map = bound(m);
-
-	return map->ops->map_lookup_elem(map, (void *)key);
-}
-EXPORT_SYMBOL_GPL(iu_rt_map_lookup);
-
-u64 iu_rt_map_update(struct iu_abi_map *m, const void *key, const void *value, u64 flags)
-{
-	struct bpf_map *map = bound(m);
-
-	charge(16);
-	if (flags > BPF_EXIST)
-		return -EINVAL;
-	return map->ops->map_update_elem(map, (void *)key, (void *)value, flags);
-}
-EXPORT_SYMBOL_GPL(iu_rt_map_update);
-
-u64 iu_rt_map_delete(struct iu_abi_map *m, const void *key)
-{
-	struct bpf_map *map = bound(m);
-
-	charge(16);
-	return map->ops->map_delete_elem(map, (void *)key);
-}
-EXPORT_SYMBOL_GPL(iu_rt_map_delete);
-
-void iu_rt_lock(u32 *lock)
-{
-	enum iu_cause cause;
-
-	if (iu_lock_take(iu_frame(), lock, &cause))
-		return;
-	iu_fault(cause, _RET_IP_);
-}
-EXPORT_SYMBOL_GPL(iu_rt_lock);
-
-void iu_rt_unlock(u32 *lock)
-{
-	if (!iu_lock_drop(iu_frame(), lock))
-		iu_fault(IU_CAUSE_LOCK, _RET_IP_);
-}
-EXPORT_SYMBOL_GPL(iu_rt_unlock);
-
 u64 iu_rt_ktime_ns(void)
 {
 	return ktime_get_mono_fast_ns();
@@ -165,7 +101,7 @@ void iu_rt_log(u32 level, const char *msg, u64 len)
 	char line[LOG_MAX];
 	u64 i;
 
-	charge(64);
+	iu_charge(64);
 	if (!iu_frame() || !__ratelimit(&limit))
 		return;
 	p = iu_frame()->prog;
@@ -178,22 +114,27 @@ void iu_rt_log(u32 level, const char *msg, u64 len)
 }
 EXPORT_SYMBOL_GPL(iu_rt_log);
 
-static u64 xdp_adjust(iu_helper helper, void *ctx, s32 delta)
+/* What a program reads by address goes through here, faults and lockdown minded. */
+static u64 read(void *to, u32 len, long ret)
 {
-	charge(4);
-	if (!helper)
-		return -EOPNOTSUPP;
-	return helper((unsigned long)ctx, (s64)delta, 0, 0, 0);
+	if (ret)
+		memset(to, 0, len);
+	return ret;
 }
 
-u64 iu_rt_xdp_adjust_head(void *ctx, s32 delta)
+u64 iu_rt_read_kernel(void *to, u64 from, u32 len)
 {
-	return xdp_adjust(READ_ONCE(iu_helpers.xdp_adjust_head), ctx, delta);
+	iu_charge(1 + len / 64);
+	return read(to, len, security_locked_down(LOCKDOWN_BPF_READ_KERNEL) ?:
+		    copy_from_kernel_nofault(to, (void *)from, len));
 }
-EXPORT_SYMBOL_GPL(iu_rt_xdp_adjust_head);
+EXPORT_SYMBOL_GPL(iu_rt_read_kernel);
 
-u64 iu_rt_xdp_adjust_tail(void *ctx, s32 delta)
+/* In an interrupt the current task is whoever was interrupted, as for bpf_probe_read_user. */
+u64 iu_rt_read_user(void *to, u64 from, u32 len)
 {
-	return xdp_adjust(READ_ONCE(iu_helpers.xdp_adjust_tail), ctx, delta);
+	iu_charge(1 + len / 64);
+	return read(to, len, current->mm ? copy_from_user_nofault(to, (void __user *)from, len) :
+		    -EFAULT);
 }
-EXPORT_SYMBOL_GPL(iu_rt_xdp_adjust_tail);
+EXPORT_SYMBOL_GPL(iu_rt_read_user);

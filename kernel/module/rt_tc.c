@@ -14,6 +14,8 @@
 #include <linux/rcupdate.h>
 #include <linux/skbuff.h>
 
+#include "harvest.h"
+
 static void free_parked(struct rcu_head *head)
 {
 	consume_skb(container_of((void *)head, struct sk_buff, cb));
@@ -27,23 +29,33 @@ static void refresh(struct iu_ctx_tc *ctx, struct sk_buff *skb)
 	ctx->len = skb->len;
 }
 
+/* Before the head may change: what keeps the old one, or NULL without memory. */
+static struct sk_buff *park(struct sk_buff *skb)
+{
+	BUILD_BUG_ON(sizeof(struct rcu_head) > sizeof_field(struct sk_buff, cb));
+	return skb_clone(skb, GFP_ATOMIC);
+}
+
+static void moved(struct iu_ctx_tc *ctx, struct sk_buff *old)
+{
+	refresh(ctx, ctx->skb);
+	call_rcu((struct rcu_head *)old->cb, free_parked);
+}
+
 static int make_writable(struct iu_ctx_tc *ctx, u32 len)
 {
 	struct sk_buff *skb = ctx->skb, *old;
 	int ret;
 
-	BUILD_BUG_ON(sizeof(struct rcu_head) > sizeof_field(struct sk_buff, cb));
-
 	if (len > skb->len)
 		return -EINVAL;
 	if (len <= skb_headlen(skb) && (!skb_cloned(skb) || skb_clone_writable(skb, len)))
 		return 0;
-	old = skb_clone(skb, GFP_ATOMIC);
+	old = park(skb);
 	if (!old)
 		return -ENOMEM;
 	ret = skb_ensure_writable(skb, len);
-	refresh(ctx, skb);
-	call_rcu((struct rcu_head *)old->cb, free_parked);
+	moved(ctx, old);
 	return ret;
 }
 
@@ -77,3 +89,59 @@ u64 iu_rt_tc_store(struct iu_ctx_tc *ctx, u32 off, const void *from, u32 len)
 	return 0;
 }
 EXPORT_SYMBOL_GPL(iu_rt_tc_store);
+
+/* A helper that may move the packet, between parking the old head and refreshing `ctx`. */
+#define MOVING(ctx, call) ({ \
+	struct iu_ctx_tc *ctx_ = (ctx); \
+	struct sk_buff *old_ = park(ctx_->skb); \
+	u64 ret_ = -ENOMEM; \
+	iu_charge(16); \
+	if (old_) { \
+		ret_ = call; \
+		moved(ctx_, old_); \
+	} \
+	ret_; \
+})
+
+u64 iu_rt_tc_change_head(struct iu_ctx_tc *ctx, u32 room)
+{
+	return MOVING(ctx, iu_help(skb_change_head, (unsigned long)ctx->skb, room, 0, 0, 0));
+}
+EXPORT_SYMBOL_GPL(iu_rt_tc_change_head);
+
+u64 iu_rt_tc_change_tail(struct iu_ctx_tc *ctx, u32 len)
+{
+	return MOVING(ctx, iu_help(skb_change_tail, (unsigned long)ctx->skb, len, 0, 0, 0));
+}
+EXPORT_SYMBOL_GPL(iu_rt_tc_change_tail);
+
+u64 iu_rt_tc_adjust_room(struct iu_ctx_tc *ctx, s32 delta, u32 mode, u64 flags)
+{
+	return MOVING(ctx, iu_help(skb_adjust_room, (unsigned long)ctx->skb, (s64)delta, mode,
+				   flags, 0));
+}
+EXPORT_SYMBOL_GPL(iu_rt_tc_adjust_room);
+
+u64 iu_rt_tc_vlan_push(struct iu_ctx_tc *ctx, u32 proto, u32 tci)
+{
+	return MOVING(ctx, iu_help(skb_vlan_push, (unsigned long)ctx->skb, proto, tci, 0, 0));
+}
+EXPORT_SYMBOL_GPL(iu_rt_tc_vlan_push);
+
+u64 iu_rt_tc_vlan_pop(struct iu_ctx_tc *ctx)
+{
+	return MOVING(ctx, iu_help(skb_vlan_pop, (unsigned long)ctx->skb, 0, 0, 0, 0));
+}
+EXPORT_SYMBOL_GPL(iu_rt_tc_vlan_pop);
+
+u64 iu_rt_tc_csum_l3(struct iu_ctx_tc *ctx, u32 off, u64 from, u64 to, u64 flags)
+{
+	return MOVING(ctx, iu_help(l3_csum_replace, (unsigned long)ctx->skb, off, from, to, flags));
+}
+EXPORT_SYMBOL_GPL(iu_rt_tc_csum_l3);
+
+u64 iu_rt_tc_csum_l4(struct iu_ctx_tc *ctx, u32 off, u64 from, u64 to, u64 flags)
+{
+	return MOVING(ctx, iu_help(l4_csum_replace, (unsigned long)ctx->skb, off, from, to, flags));
+}
+EXPORT_SYMBOL_GPL(iu_rt_tc_csum_l4);

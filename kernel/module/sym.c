@@ -23,8 +23,14 @@ IU_KERNEL_SYMBOLS(DECLARE)
 #define IU_PLAIN_FUNCTIONS(X) \
 	X(iu_rt_map_lookup) X(iu_rt_map_update) X(iu_rt_map_delete) \
 	X(iu_rt_ktime_ns) X(iu_rt_cpu) X(iu_rt_random) \
+	X(iu_rt_map_push) X(iu_rt_map_pop) X(iu_rt_map_peek) X(iu_rt_map_redirect) \
+	X(iu_rt_ringbuf_output) X(iu_rt_perf_output) \
+	X(iu_rt_read_kernel) X(iu_rt_read_user) \
 	X(iu_rt_xdp_adjust_head) X(iu_rt_xdp_adjust_tail) \
-	X(iu_rt_tc_pull) X(iu_rt_tc_load) X(iu_rt_tc_store)
+	X(iu_rt_xdp_len) X(iu_rt_xdp_load) X(iu_rt_xdp_store) \
+	X(iu_rt_tc_pull) X(iu_rt_tc_load) X(iu_rt_tc_store) \
+	X(iu_rt_tc_change_head) X(iu_rt_tc_change_tail) X(iu_rt_tc_adjust_room) \
+	X(iu_rt_tc_vlan_push) X(iu_rt_tc_vlan_pop) X(iu_rt_tc_csum_l3) X(iu_rt_tc_csum_l4)
 
 static const struct {
 	const char *name;

@@ -24,8 +24,54 @@ pub mod map_type {
     pub const HASH: u32 = 1;
     /// `BPF_MAP_TYPE_ARRAY`.
     pub const ARRAY: u32 = 2;
+    /// `BPF_MAP_TYPE_PERF_EVENT_ARRAY`.
+    pub const PERF_EVENT_ARRAY: u32 = 4;
+    /// `BPF_MAP_TYPE_PERCPU_HASH`.
+    pub const PERCPU_HASH: u32 = 5;
     /// `BPF_MAP_TYPE_PERCPU_ARRAY`.
     pub const PERCPU_ARRAY: u32 = 6;
+    /// `BPF_MAP_TYPE_STACK_TRACE`.
+    pub const STACK_TRACE: u32 = 7;
+    /// `BPF_MAP_TYPE_LRU_HASH`.
+    pub const LRU_HASH: u32 = 9;
+    /// `BPF_MAP_TYPE_LRU_PERCPU_HASH`.
+    pub const LRU_PERCPU_HASH: u32 = 10;
+    /// `BPF_MAP_TYPE_LPM_TRIE`.
+    pub const LPM_TRIE: u32 = 11;
+    /// `BPF_MAP_TYPE_DEVMAP`.
+    pub const DEVMAP: u32 = 14;
+    /// `BPF_MAP_TYPE_CPUMAP`.
+    pub const CPUMAP: u32 = 16;
+    /// `BPF_MAP_TYPE_QUEUE`.
+    pub const QUEUE: u32 = 22;
+    /// `BPF_MAP_TYPE_STACK`.
+    pub const STACK: u32 = 23;
+    /// `BPF_MAP_TYPE_DEVMAP_HASH`.
+    pub const DEVMAP_HASH: u32 = 25;
+    /// `BPF_MAP_TYPE_RINGBUF`.
+    pub const RINGBUF: u32 = 27;
+    /// `BPF_MAP_TYPE_BLOOM_FILTER`.
+    pub const BLOOM_FILTER: u32 = 30;
+}
+
+/// Flags of maps of `linux/bpf.h`.
+pub mod map_flags {
+    /// Memory is taken for each element when it is made.
+    pub const NO_PREALLOC: u32 = 1;
+}
+
+/// Flags of other calls of `linux/bpf.h`.
+pub mod call {
+    /// `BPF_F_CURRENT_CPU`.
+    pub const CURRENT_CPU: u64 = 0xffff_ffff;
+    /// `BPF_F_USER_STACK`.
+    pub const USER_STACK: u64 = 1 << 8;
+    /// `BPF_F_REUSE_STACKID`.
+    pub const REUSE_STACKID: u64 = 1 << 10;
+    /// `BPF_RB_NO_WAKEUP`.
+    pub const NO_WAKEUP: u64 = 1;
+    /// `BPF_RB_FORCE_WAKEUP`.
+    pub const FORCE_WAKEUP: u64 = 2;
 }
 
 /// Update flags of `linux/bpf.h`.

@@ -24,6 +24,7 @@ macro_rules! errnos {
 }
 
 errnos! {
+    PERM = 1, "Not permitted.";
     NOENT = 2, "No such element.";
     TOO_BIG = 7, "More than fits: a full hash map, an index beyond an array.";
     AGAIN = 11, "Try again.";
@@ -34,6 +35,7 @@ errnos! {
     INVAL = 22, "An argument is out of range.";
     NOSPC = 28, "No room.";
     OPNOTSUPP = 95, "Not supported by this driver, map or packet.";
+    NOTSUPP = 524, "Not supported for this kind of packet (internal to the kernel).";
 }
 
 impl Errno {

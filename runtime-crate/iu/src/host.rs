@@ -29,6 +29,7 @@ use std::sync::atomic::Ordering;
 use std::vec::Vec;
 
 use crate::log::Level;
+use crate::map::{CpuMap, DevMap, DevMapHash, IsMap, PerfEventArray, RingBuf};
 use crate::sys::host as state;
 use crate::{Errno, Param, ParamValue, TcAction, TcContext, XdpAction, XdpContext, abi};
 
@@ -87,6 +88,50 @@ pub fn set_cpu(cpu: u32) {
 /// Stops the clock at a time above 0.
 pub fn set_ktime_ns(t: u64) {
     state::world().clock.store(t, Ordering::Relaxed);
+}
+
+/// Takes the records that programs have put into a ring buffer, oldest first.
+pub fn records<const N: u32>(ring: &'static RingBuf<N>) -> Vec<Vec<u8>> {
+    state::take_records(ring.cell().address()).into_iter().map(|(_, r)| r).collect()
+}
+
+/// Takes the records that programs have put into a perf event array, each with its CPU.
+pub fn perf_records<const N: u32>(map: &'static PerfEventArray<N>) -> Vec<(u32, Vec<u8>)> {
+    state::take_records(map.cell().address())
+}
+
+/// Maps that packets are redirected by.
+pub trait Targets: IsMap {
+    #[doc(hidden)]
+    fn __address(&'static self) -> usize;
+}
+
+impl<const N: u32> Targets for DevMap<N> {
+    fn __address(&'static self) -> usize {
+        self.cell().address()
+    }
+}
+
+impl<const N: u32> Targets for DevMapHash<N> {
+    fn __address(&'static self) -> usize {
+        self.cell().address()
+    }
+}
+
+impl<const N: u32> Targets for CpuMap<N> {
+    fn __address(&'static self) -> usize {
+        self.cell().address()
+    }
+}
+
+/// Sets a target, as user space does in the kernel.
+pub fn set_target(map: &'static impl Targets, key: u32, to: u32) {
+    state::set_target(map.__address(), key, to);
+}
+
+/// Whether interrupts would be off on this CPU: a lock or a guard is held.
+pub fn irqs_off() -> bool {
+    state::irqs_off()
 }
 
 /// Lines logged so far.
@@ -188,6 +233,24 @@ impl XdpFrame {
         self.ctx = abi::XdpBuff { data: range.start, data_end: range.end };
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.tail - self.head
+    }
+
+    pub(crate) fn load(&self, off: usize, to: &mut [u8]) -> Result<(), Errno> {
+        let end = off.checked_add(to.len()).ok_or(Errno::INVAL)?;
+        let packet = &self.memory[self.head..self.tail];
+        to.copy_from_slice(packet.get(off..end).ok_or(Errno::INVAL)?);
+        Ok(())
+    }
+
+    pub(crate) fn store(&mut self, off: usize, from: &[u8]) -> Result<(), Errno> {
+        let end = off.checked_add(from.len()).ok_or(Errno::INVAL)?;
+        let packet = &mut self.memory[self.head..self.tail];
+        packet.get_mut(off..end).ok_or(Errno::INVAL)?.copy_from_slice(from);
+        Ok(())
+    }
+
     pub(crate) fn adjust_head(&mut self, delta: i32) -> Result<(), Errno> {
         let head = self.head.checked_add_signed(delta as isize).ok_or(Errno::INVAL)?;
         if head + ETH_HLEN > self.tail {
@@ -245,6 +308,7 @@ impl TcFrame {
     fn refresh(&mut self) {
         let range = self.linear.as_mut_ptr_range();
         (self.ctx.data, self.ctx.data_end) = (range.start, range.end);
+        self.ctx.len = (self.linear.len() + self.paged.len()) as u32;
     }
 
     fn joined(&self) -> Vec<u8> {
@@ -280,5 +344,60 @@ impl TcFrame {
         all.get_mut(off..end).ok_or(Errno::FAULT)?.copy_from_slice(from);
         self.set(&all, self.linear.len());
         Ok(())
+    }
+
+    /// Room in front, zeros, all linear: as the kernel does, the Ethernet header stays
+    /// behind it.
+    pub(crate) fn change_head(&mut self, room: usize) {
+        let all = [std::vec![0; room], self.joined()].concat();
+        let linear = self.linear.len() + room;
+        self.set(&all, linear);
+    }
+
+    pub(crate) fn change_tail(&mut self, len: usize) -> Result<(), Errno> {
+        if len < ETH_HLEN {
+            return Err(Errno::INVAL);
+        }
+        let mut all = self.joined();
+        all.resize(len, 0);
+        let linear = all.len();
+        self.set(&all, linear);
+        Ok(())
+    }
+
+    /// Mode 0 is behind the network header (of IPv4 without options), 1 behind the
+    /// Ethernet header.
+    pub(crate) fn adjust_room(&mut self, delta: i32, mode: u32) -> Result<(), Errno> {
+        let at = ETH_HLEN + if mode == 0 { 20 } else { 0 };
+        let mut all = self.joined();
+        let n = delta.unsigned_abs() as usize;
+        if at + if delta < 0 { n } else { 0 } > all.len() {
+            return Err(Errno::INVAL);
+        }
+        if delta < 0 {
+            all.drain(at..at + n);
+        } else {
+            all.splice(at..at, std::iter::repeat_n(0, n));
+        }
+        let linear = all.len();
+        self.set(&all, linear);
+        Ok(())
+    }
+
+    pub(crate) fn vlan_push(&mut self, proto: u16, tci: u16) {
+        let mut all = self.joined();
+        let tag = [proto.to_ne_bytes(), tci.to_be_bytes()].concat();
+        all.splice(12..12, tag);
+        let linear = self.linear.len() + 4;
+        self.set(&all, linear);
+    }
+
+    pub(crate) fn vlan_pop(&mut self) {
+        let mut all = self.joined();
+        if all.get(12..14) == Some(&[0x81, 0][..]) || all.get(12..14) == Some(&[0x88, 0xa8][..]) {
+            all.drain(12..16);
+            let linear = self.linear.len().saturating_sub(4);
+            self.set(&all, linear);
+        }
     }
 }

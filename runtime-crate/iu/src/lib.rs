@@ -57,16 +57,20 @@ extern crate std;
 extern crate self as iu;
 
 pub mod abi;
+pub mod arena;
 pub mod cpu;
 mod errno;
+pub mod guard;
 pub mod log;
 pub mod map;
 pub mod net;
 mod param;
 pub mod random;
+pub mod read;
 #[allow(unsafe_code)]
 mod sys;
 mod tc;
+pub mod text;
 pub mod time;
 mod xdp;
 
@@ -80,13 +84,17 @@ pub mod __private;
 pub use errno::Errno;
 pub use iu_macros::{debug, error, info, map, param, plain, tc, warn, xdp};
 pub use param::{Param, ParamValue};
-pub use tc::{TcAction, TcContext};
+pub use tc::{Behind, Change, TcAction, TcContext};
 pub use xdp::{XdpAction, XdpContext};
 pub use zerocopy;
 
 /// What an extension usually needs: `use iu::prelude::*;`
 pub mod prelude {
-    pub use crate::map::{Array, Guard, HashMap, LockedArray, PerCpuArray, Plain};
+    pub use crate::map::{
+        Array, Bloom, CpuMap, DevMap, DevMapHash, Guard, HashMap, LockedArray, LpmTrie, LruHash,
+        LruPerCpuHash, PerCpuArray, PerCpuHash, PerfEventArray, Plain, Queue, RingBuf, Stack,
+        StackTrace,
+    };
     pub use crate::{
         Errno, Param, TcAction, TcContext, XdpAction, XdpContext, cpu, net, random, time,
     };

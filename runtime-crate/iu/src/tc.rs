@@ -86,4 +86,96 @@ impl TcContext<'_> {
     pub fn store(&mut self, off: usize, from: &[u8]) -> Result<(), Errno> {
         self.raw.store(off, from)
     }
+
+    /// Puts `n` bytes in front of the packet; what they hold is the caller's to write.
+    /// (`bpf_skb_change_head`)
+    #[inline]
+    pub fn change_head(&mut self, n: u32) -> Result<(), Errno> {
+        self.raw.change_head(n)
+    }
+
+    /// Cuts the packet to `n` bytes or appends zeros. (`bpf_skb_change_tail`)
+    #[inline]
+    pub fn change_tail(&mut self, n: u32) -> Result<(), Errno> {
+        self.raw.change_tail(n)
+    }
+
+    /// Makes room (`delta` above 0) or cuts bytes behind a header. IPv4 and IPv6 only.
+    /// (`bpf_skb_adjust_room`)
+    #[inline]
+    pub fn adjust_room(&mut self, delta: i32, behind: Behind) -> Result<(), Errno> {
+        self.raw.adjust_room(delta, behind as u32, 0)
+    }
+
+    /// Adds an outer VLAN tag; `proto` is [`net::ETH_VLAN`](crate::net::ETH_VLAN) or
+    /// [`net::ETH_QINQ`](crate::net::ETH_QINQ). The outermost tag is kept beside the
+    /// packet, so it does not show in its bytes. (`bpf_skb_vlan_push`)
+    #[inline]
+    pub fn vlan_push(&mut self, proto: u16, tci: u16) -> Result<(), Errno> {
+        self.raw.vlan_push(proto, tci)
+    }
+
+    /// Removes the outer VLAN tag, if there is one. (`bpf_skb_vlan_pop`)
+    #[inline]
+    pub fn vlan_pop(&mut self) -> Result<(), Errno> {
+        self.raw.vlan_pop()
+    }
+
+    /// Corrects the checksum of the network header, at offset `off`, for a field of 2 or 4
+    /// bytes that changed. (`bpf_l3_csum_replace`)
+    #[inline]
+    pub fn replace_l3_checksum(&mut self, off: u32, change: Change) -> Result<(), Errno> {
+        let (from, to, size) = change.parts();
+        self.raw.csum_l3(off, from, to, size)
+    }
+
+    /// As above for the checksum of TCP or UDP; `pseudo` says that the field is of the
+    /// pseudo-header, too (an address). A UDP checksum of 0 stays. (`bpf_l4_csum_replace`)
+    #[inline]
+    pub fn replace_l4_checksum(
+        &mut self,
+        off: u32,
+        change: Change,
+        pseudo: bool,
+    ) -> Result<(), Errno> {
+        /// `BPF_F_PSEUDO_HDR`
+        const PSEUDO: u64 = 1 << 4;
+        /// `BPF_F_MARK_MANGLED_0`: what is none stays none.
+        const MANGLED_0: u64 = 1 << 5;
+        let (from, to, size) = change.parts();
+        let flags = size | MANGLED_0 | if pseudo { PSEUDO } else { 0 };
+        self.raw.csum_l4(off, from, to, flags)
+    }
+}
+
+/// Where [`TcContext::adjust_room`] makes room (`enum bpf_adj_room_mode`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Behind {
+    /// Behind the network header.
+    Network = 0,
+    /// Behind the link header.
+    Link = 1,
+}
+
+/// A field that changed, as the packet has it and as it had it.
+#[derive(Clone, Copy, Debug)]
+pub enum Change {
+    /// Two bytes.
+    Two([u8; 2], [u8; 2]),
+    /// Four bytes.
+    Four([u8; 4], [u8; 4]),
+}
+
+impl Change {
+    fn parts(self) -> (u64, u64, u64) {
+        match self {
+            Change::Two(from, to) => {
+                (u16::from_ne_bytes(from).into(), u16::from_ne_bytes(to).into(), 2)
+            }
+            Change::Four(from, to) => {
+                (u32::from_ne_bytes(from).into(), u32::from_ne_bytes(to).into(), 4)
+            }
+        }
+    }
 }

@@ -17,6 +17,8 @@ pub enum XdpAction {
     Pass = 2,
     /// Send back out of the interface it came from.
     Tx = 3,
+    /// Send to where [`DevMap::redirect`](crate::map::DevMap::redirect) or its kin said.
+    Redirect = 4,
 }
 
 /// A packet at the XDP hook, before the network stack has seen it.
@@ -42,8 +44,8 @@ impl XdpContext<'_> {
         XdpContext { raw, _call: PhantomData }
     }
 
-    /// The packet from the Ethernet header on. A multi-buffer packet shows its
-    /// first buffer.
+    /// The packet from the Ethernet header on. Of a multi-buffer packet it is the
+    /// first buffer: [`load`](Self::load) and [`store`](Self::store) reach the others.
     #[inline(always)]
     pub fn packet(&self) -> &[u8] {
         self.raw.bytes()
@@ -53,6 +55,28 @@ impl XdpContext<'_> {
     #[inline(always)]
     pub fn packet_mut(&mut self) -> &mut [u8] {
         self.raw.bytes_mut()
+    }
+
+    /// Bytes of the whole packet, from the Ethernet header on, all buffers.
+    /// (`bpf_xdp_get_buff_len`)
+    #[inline]
+    #[allow(clippy::len_without_is_empty)]
+    pub fn len(&self) -> usize {
+        self.raw.len()
+    }
+
+    /// Copies `to.len()` bytes at offset `off` of the whole packet, all buffers, into
+    /// `to`. [`Errno::INVAL`] if they are not all inside. (`bpf_xdp_load_bytes`)
+    #[inline]
+    pub fn load(&self, off: usize, to: &mut [u8]) -> Result<(), Errno> {
+        self.raw.load(off, to)
+    }
+
+    /// Writes `from` at offset `off` of the whole packet, all buffers.
+    /// [`Errno::INVAL`] if it does not lie inside. (`bpf_xdp_store_bytes`)
+    #[inline]
+    pub fn store(&mut self, off: usize, from: &[u8]) -> Result<(), Errno> {
+        self.raw.store(off, from)
     }
 
     /// Moves the start of the packet by `delta` bytes: negative makes room in

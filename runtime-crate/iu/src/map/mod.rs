@@ -15,18 +15,32 @@
 //! A map is a `static` with [`macro@crate::map`]; its name is the static's in lower
 //! case. Values are [`Plain`] data and are copied in and out: another CPU, or user
 //! space, may write the same value at any time, so a copy of more than one word may
-//! mix old and new. [`LockedArray`] gives exclusive access in place,
-//! [`PerCpuArray`] a value of its own to each CPU.
+//! mix old and new. [`LockedArray`] gives exclusive access in place, the per-CPU forms
+//! a value of its own to each CPU, and numbers can be added to atomically.
+//!
+//! Two kinds of eBPF map have no counterpart. A program array is a function: a
+//! program calls what it likes, and the stack is bounded. A map of maps exchanges a whole
+//! map under a running program: here a program is exchanged with its maps, as a whole.
 
 mod array;
 mod hash;
 mod locked;
+mod lpm;
 mod percpu;
+mod queue;
+mod ring;
+mod stack_trace;
+mod target;
 
 pub use array::Array;
-pub use hash::HashMap;
+pub use hash::{HashMap, LruHash, LruPerCpuHash, PerCpuHash};
 pub use locked::{Guard, LockedArray};
+pub use lpm::LpmTrie;
 pub use percpu::PerCpuArray;
+pub use queue::{Bloom, Queue, Stack};
+pub use ring::{PerfEventArray, Record, RingBuf, Room};
+pub use stack_trace::StackTrace;
+pub use target::{CpuMap, DevMap, DevMapHash};
 
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
@@ -50,7 +64,7 @@ mod sealed {
 #[doc(hidden)]
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a map",
-    label = "a map is an Array, HashMap, PerCpuArray or LockedArray"
+    label = "a map is an Array, a HashMap or another type of iu::map"
 )]
 pub trait IsMap: sealed::Sealed {}
 
@@ -61,4 +75,8 @@ macro_rules! is_map {
     )*};
 }
 
-is_map! { Array<V> HashMap<K, V> LockedArray<V> PerCpuArray<V> }
+is_map! {
+    Array<V> Bloom<V> CpuMap<> DevMap<> DevMapHash<> HashMap<K, V> LockedArray<V> LpmTrie<K, V>
+    LruHash<K, V> LruPerCpuHash<K, V> PerCpuArray<V> PerCpuHash<K, V> PerfEventArray<> Queue<V>
+    RingBuf<> Stack<V> StackTrace<>
+}

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 //! The runtime in user space, for tests: the same functions, the same promises.
 
-use std::boxed::Box;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::ptr::NonNull;
@@ -9,10 +8,12 @@ use std::string::String;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::vec::Vec;
-use std::{slice, thread};
+use std::slice;
 
+pub(crate) use super::host_held::*;
+pub(crate) use super::host_map::*;
 use super::packet::{TcEntry, XdpEntry};
-use crate::abi::{self, map_type, update};
+use crate::abi;
 use crate::{Errno, TcAction, TcContext, XdpAction, XdpContext, host};
 
 /// CPUs of the machine that tests see.
@@ -22,7 +23,7 @@ pub(crate) const CPUS: u32 = 4;
 #[derive(Default)]
 pub(crate) struct State {
     /// By address of the static that declares it.
-    maps: Mutex<HashMap<usize, Store>>,
+    pub(super) maps: Mutex<HashMap<usize, Store>>,
     pub(crate) params: Mutex<HashMap<usize, u64>>,
     pub(crate) log: Mutex<Vec<(u32, String)>>,
     /// Nanoseconds; 0 follows the real clock.
@@ -33,7 +34,6 @@ pub(crate) struct State {
 std::thread_local! {
     pub(crate) static WORLD: RefCell<Arc<State>> = RefCell::default();
     pub(crate) static CPU: Cell<u32> = const { Cell::new(0) };
-    static HELD: Cell<*mut u32> = const { Cell::new(std::ptr::null_mut()) };
 }
 
 pub(crate) fn world() -> Arc<State> {
@@ -44,162 +44,8 @@ pub(crate) fn lock<T>(m: &Mutex<T>) -> MutexGuard<'_, T> {
     m.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A value's memory: never moved or freed while the world lives, since a program
-/// may hold its address.
-struct Value(Box<[Cell<u64>]>);
-
-// SAFETY: only the address is used; access is as racy as it is in the kernel, by
-// volatile copies, atomics or under the value's lock.
-unsafe impl Send for Value {}
-
-impl Value {
-    fn new(size: u32) -> Value {
-        Value((0..size.div_ceil(8)).map(|_| Cell::new(0)).collect())
-    }
-
-    fn ptr(&self) -> *mut u8 {
-        self.0.as_ptr() as *mut u8
-    }
-}
-
-enum Store {
-    /// All values of all CPUs: index + cpu * max_entries.
-    Array(Vec<Value>),
-    Hash {
-        live: HashMap<Vec<u8>, Value>,
-        dead: Vec<Value>,
-    },
-}
-
-/// Runs `f` on the storage behind a descriptor, made at the first use.
-unsafe fn with_store<T>(map: *mut abi::Map, f: impl FnOnce(&abi::Map, &mut Store) -> T) -> T {
-    // SAFETY: a live descriptor, which nothing writes in user space.
-    let desc = unsafe { &*map };
-    let world = world();
-    let mut maps = lock(&world.maps);
-    let store = maps.entry(map as usize).or_insert_with(|| {
-        let per_cpu = if desc.map_type == map_type::PERCPU_ARRAY { CPUS } else { 1 };
-        match desc.map_type {
-            map_type::HASH => Store::Hash { live: HashMap::new(), dead: Vec::new() },
-            _ => Store::Array(
-                (0..desc.max_entries * per_cpu).map(|_| Value::new(desc.value_size)).collect(),
-            ),
-        }
-    });
-    f(desc, store)
-}
-
-unsafe fn key_bytes<'a>(desc: &abi::Map, key: *const u8) -> &'a [u8] {
-    // SAFETY: the caller's key has the map's key size.
-    unsafe { slice::from_raw_parts(key, desc.key_size as usize) }
-}
-
-fn fail(e: Errno) -> u64 {
+pub(super) fn fail(e: Errno) -> u64 {
     -i64::from(e.get()) as u64
-}
-
-pub(crate) unsafe fn iu_rt_map_lookup(map: *mut abi::Map, key: *const u8) -> *mut u8 {
-    // SAFETY: passed on from the caller.
-    unsafe {
-        with_store(map, |desc, store| {
-            let key = key_bytes(desc, key);
-            match store {
-                Store::Hash { live, .. } => live.get(key).map(Value::ptr),
-                Store::Array(values) => index(desc, key).map(|i| values[i].ptr()),
-            }
-            .unwrap_or(std::ptr::null_mut())
-        })
-    }
-}
-
-/// Place of an array's value; a per-CPU array gives this CPU's.
-fn index(desc: &abi::Map, key: &[u8]) -> Option<usize> {
-    let i = u32::from_ne_bytes(key.try_into().ok()?);
-    let cpu = if desc.map_type == map_type::PERCPU_ARRAY { CPU.get() } else { 0 };
-    (i < desc.max_entries).then_some((cpu * desc.max_entries + i) as usize)
-}
-
-pub(crate) unsafe fn iu_rt_map_update(
-    map: *mut abi::Map,
-    key: *const u8,
-    value: *const u8,
-    flags: u64,
-) -> u64 {
-    // SAFETY: passed on from the caller.
-    unsafe {
-        with_store(map, |desc, store| {
-            let key = key_bytes(desc, key);
-            let dst = match store {
-                Store::Array(values) => match index(desc, key) {
-                    Some(_) if flags == update::NOEXIST => return fail(Errno::EXIST),
-                    Some(i) => values[i].ptr(),
-                    None => return fail(Errno::TOO_BIG),
-                },
-                Store::Hash { live, dead } => {
-                    match (live.contains_key(key), flags) {
-                        (true, update::NOEXIST) => return fail(Errno::EXIST),
-                        (false, update::EXIST) => return fail(Errno::NOENT),
-                        (false, _) if live.len() >= desc.max_entries as usize => {
-                            return fail(Errno::TOO_BIG);
-                        }
-                        _ => (),
-                    }
-                    let new = Value::new(desc.value_size);
-                    let p = new.ptr();
-                    dead.extend(live.insert(key.to_vec(), new));
-                    p
-                }
-            };
-            dst.copy_from_nonoverlapping(value, desc.value_size as usize);
-            0
-        })
-    }
-}
-
-pub(crate) unsafe fn iu_rt_map_delete(map: *mut abi::Map, key: *const u8) -> u64 {
-    // SAFETY: passed on from the caller.
-    unsafe {
-        with_store(map, |desc, store| match store {
-            Store::Array(_) => fail(Errno::INVAL),
-            Store::Hash { live, dead } => match live.remove(key_bytes(desc, key)) {
-                Some(v) => {
-                    dead.push(v);
-                    0
-                }
-                None => fail(Errno::NOENT),
-            },
-        })
-    }
-}
-
-pub(crate) unsafe fn iu_rt_lock(word: *mut u32) {
-    assert!(HELD.get().is_null(), "a second lock is a fault: a program holds one at a time");
-    // SAFETY: the lock word of a value that lives as long as the world.
-    let word_ref = unsafe { AtomicU32::from_ptr(word) };
-    while word_ref.compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed).is_err() {
-        thread::yield_now();
-    }
-    HELD.set(word);
-}
-
-pub(crate) unsafe fn iu_rt_unlock(word: *mut u32) {
-    HELD.set(std::ptr::null_mut());
-    // SAFETY: as for the lock.
-    unsafe { AtomicU32::from_ptr(word) }.store(0, Ordering::Release);
-}
-
-/// Releases what a program held when it returned or panicked, as the dispatcher
-/// does: a lock whose guard was forgotten.
-struct Release;
-
-impl Drop for Release {
-    fn drop(&mut self) {
-        let held = HELD.get();
-        if !held.is_null() {
-            // SAFETY: the lock word of a value that lives as long as the world.
-            unsafe { iu_rt_unlock(held) };
-        }
-    }
 }
 
 /// Runs an XDP program as the dispatcher does.
@@ -207,7 +53,7 @@ pub(crate) fn run_xdp(
     frame: &mut host::XdpFrame,
     program: impl FnOnce(XdpContext<'_>) -> XdpAction,
 ) -> XdpAction {
-    let _release = Release;
+    let _release = Release::new();
     // SAFETY: the frame outlives the call, and nothing else reaches it meanwhile.
     let entry = unsafe { XdpEntry::new(NonNull::from(frame).cast()) };
     program(XdpContext::new(entry.into_packet()))
@@ -218,7 +64,7 @@ pub(crate) fn run_tc(
     frame: &mut host::TcFrame,
     program: impl FnOnce(TcContext<'_>) -> TcAction,
 ) -> TcAction {
-    let _release = Release;
+    let _release = Release::new();
     // SAFETY: the frame outlives the call, and nothing else reaches it meanwhile.
     let entry = unsafe { TcEntry::new(NonNull::from(frame).cast()) };
     program(TcContext::new(entry.into_packet()))
@@ -291,4 +137,134 @@ pub(crate) unsafe fn iu_rt_tc_store(
     let (frame, from) =
         unsafe { (&mut *ctx.cast::<host::TcFrame>(), slice::from_raw_parts(from, len as usize)) };
     frame.store(off as usize, from).map_or_else(fail, |()| 0)
+}
+
+pub(crate) unsafe fn iu_rt_xdp_len(ctx: *mut abi::XdpBuff) -> u64 {
+    // SAFETY: as above.
+    unsafe { &*ctx.cast::<host::XdpFrame>() }.len() as u64
+}
+
+pub(crate) unsafe fn iu_rt_xdp_load(
+    ctx: *mut abi::XdpBuff,
+    off: u32,
+    to: *mut u8,
+    len: u32,
+) -> u64 {
+    // SAFETY: as above, and `to` has len bytes.
+    let (frame, to) =
+        unsafe { (&*ctx.cast::<host::XdpFrame>(), slice::from_raw_parts_mut(to, len as usize)) };
+    frame.load(off as usize, to).map_or_else(fail, |()| 0)
+}
+
+pub(crate) unsafe fn iu_rt_xdp_store(
+    ctx: *mut abi::XdpBuff,
+    off: u32,
+    from: *const u8,
+    len: u32,
+) -> u64 {
+    // SAFETY: as above, and `from` has len bytes.
+    let (frame, from) =
+        unsafe { (&mut *ctx.cast::<host::XdpFrame>(), slice::from_raw_parts(from, len as usize)) };
+    frame.store(off as usize, from).map_or_else(fail, |()| 0)
+}
+
+pub(crate) unsafe fn iu_rt_tc_change_head(ctx: *mut abi::CtxTc, room: u32) -> u64 {
+    // SAFETY: as above.
+    unsafe { &mut *ctx.cast::<host::TcFrame>() }.change_head(room as usize);
+    0
+}
+
+pub(crate) unsafe fn iu_rt_tc_change_tail(ctx: *mut abi::CtxTc, len: u32) -> u64 {
+    // SAFETY: as above.
+    unsafe { &mut *ctx.cast::<host::TcFrame>() }
+        .change_tail(len as usize)
+        .map_or_else(fail, |()| 0)
+}
+
+pub(crate) unsafe fn iu_rt_tc_adjust_room(
+    ctx: *mut abi::CtxTc,
+    delta: i32,
+    mode: u32,
+    _flags: u64,
+) -> u64 {
+    // SAFETY: as above.
+    unsafe { &mut *ctx.cast::<host::TcFrame>() }
+        .adjust_room(delta, mode)
+        .map_or_else(fail, |()| 0)
+}
+
+pub(crate) unsafe fn iu_rt_tc_vlan_push(ctx: *mut abi::CtxTc, proto: u32, tci: u32) -> u64 {
+    // SAFETY: as above.
+    unsafe { &mut *ctx.cast::<host::TcFrame>() }.vlan_push(proto as u16, tci as u16);
+    0
+}
+
+pub(crate) unsafe fn iu_rt_tc_vlan_pop(ctx: *mut abi::CtxTc) -> u64 {
+    // SAFETY: as above.
+    unsafe { &mut *ctx.cast::<host::TcFrame>() }.vlan_pop();
+    0
+}
+
+/// Both helpers alike: the checksum at `off` after `from` became `to`; a size of 0 in
+/// `flags` means that `to` is a difference.
+unsafe fn csum(ctx: *mut abi::CtxTc, off: u32, from: u64, to: u64, flags: u64) -> u64 {
+    // SAFETY: as above.
+    let frame = unsafe { &mut *ctx.cast::<host::TcFrame>() };
+    let mut sum = [0; 2];
+    if let Err(e) = frame.load(off as usize, &mut sum) {
+        return fail(e);
+    }
+    let old = u16::from_be_bytes(sum);
+    let new = match flags & 15 {
+        2 => crate::net::checksum::update16(old, u16::from_be(from as u16), u16::from_be(to as u16)),
+        4 => crate::net::checksum::update32(old, u32::from_be(from as u32), u32::from_be(to as u32)),
+        0 => crate::net::checksum::update32(old, 0, u32::from_be(to as u32)),
+        _ => return fail(Errno::INVAL),
+    };
+    frame.store(off as usize, &new.to_be_bytes()).map_or_else(fail, |()| 0)
+}
+
+pub(crate) unsafe fn iu_rt_tc_csum_l3(
+    ctx: *mut abi::CtxTc,
+    off: u32,
+    from: u64,
+    to: u64,
+    flags: u64,
+) -> u64 {
+    // SAFETY: passed on from the caller.
+    unsafe { csum(ctx, off, from, to, flags) }
+}
+
+pub(crate) unsafe fn iu_rt_tc_csum_l4(
+    ctx: *mut abi::CtxTc,
+    off: u32,
+    from: u64,
+    to: u64,
+    flags: u64,
+) -> u64 {
+    // SAFETY: passed on from the caller.
+    unsafe { csum(ctx, off, from, to, flags) }
+}
+
+/// Of user space's own memory, which is what tests have.
+unsafe fn read(to: *mut u8, from: u64, len: u32) -> u64 {
+    let from = std::ptr::with_exposed_provenance::<u8>(from as usize);
+    if from.is_null() {
+        // SAFETY: `to` has len bytes.
+        unsafe { to.write_bytes(0, len as usize) };
+        return fail(Errno::FAULT);
+    }
+    // SAFETY: tests pass addresses of their own live values.
+    unsafe { from.copy_to(to, len as usize) };
+    0
+}
+
+pub(crate) unsafe fn iu_rt_read_kernel(to: *mut u8, from: u64, len: u32) -> u64 {
+    // SAFETY: passed on from the caller.
+    unsafe { read(to, from, len) }
+}
+
+pub(crate) unsafe fn iu_rt_read_user(to: *mut u8, from: u64, len: u32) -> u64 {
+    // SAFETY: passed on from the caller.
+    unsafe { read(to, from, len) }
 }

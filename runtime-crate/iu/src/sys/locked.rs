@@ -67,3 +67,11 @@ pub(crate) fn fetch_add_u32(map: &MapCell, i: u32, max_entries: u32, n: u32) -> 
     // SAFETY: a value of an array is aligned to 8 bytes and lives as long as the map is bound.
     Some(unsafe { AtomicU32::from_ptr(p.cast()) }.fetch_add(n, Ordering::Relaxed))
 }
+
+#[inline(always)]
+pub(crate) fn fetch_add_key<K: Plain>(map: &MapCell, key: &K, n: u64) -> Option<u64> {
+    let p = map.lookup(key)?;
+    // SAFETY: a value of a hash map is aligned to 8 bytes and its memory stays until the
+    // program returns.
+    Some(unsafe { AtomicU64::from_ptr(p.cast()) }.fetch_add(n, Ordering::Relaxed))
+}

@@ -5,13 +5,20 @@
 //! `rt` is the runtime: `kernel` binds the symbols of `iu_abi.h`, `host` has the
 //! same functions in user space. Both keep the promises written in `kernel`.
 
+pub(crate) mod arena;
+pub(crate) mod guard;
 #[cfg(not(target_os = "none"))]
 pub(crate) mod host;
+#[cfg(not(target_os = "none"))]
+mod host_held;
+#[cfg(not(target_os = "none"))]
+mod host_map;
 #[cfg(target_os = "none")]
 pub(crate) mod kernel;
 pub(crate) mod locked;
 pub(crate) mod packet;
 pub(crate) mod param;
+pub(crate) mod ring;
 pub(crate) mod value;
 
 #[cfg(not(target_os = "none"))]

@@ -75,6 +75,26 @@ impl Xdp {
     }
 
     #[inline(always)]
+    pub(crate) fn len(&self) -> usize {
+        // SAFETY: the context is valid for the call.
+        unsafe { rt::iu_rt_xdp_len(self.0.as_ptr()) as usize }
+    }
+
+    #[inline(always)]
+    pub(crate) fn load(&self, off: usize, to: &mut [u8]) -> Result<(), Errno> {
+        let (off, len) = span(off, to.len())?;
+        // SAFETY: `to` holds len bytes; a load does not change the context.
+        Errno::check(unsafe { rt::iu_rt_xdp_load(self.0.as_ptr(), off, to.as_mut_ptr(), len) })
+    }
+
+    #[inline(always)]
+    pub(crate) fn store(&mut self, off: usize, from: &[u8]) -> Result<(), Errno> {
+        let (off, len) = span(off, from.len())?;
+        // SAFETY: `from` holds len bytes; no slice of the packet is alive.
+        Errno::check(unsafe { rt::iu_rt_xdp_store(self.0.as_ptr(), off, from.as_ptr(), len) })
+    }
+
+    #[inline(always)]
     pub(crate) fn adjust_head(&mut self, delta: i32) -> Result<(), Errno> {
         // SAFETY: the context is valid for the call; no slice of it is alive.
         Errno::check(unsafe { rt::iu_rt_xdp_adjust_head(self.0.as_ptr(), delta) })
@@ -126,6 +146,49 @@ impl Tc {
         let (off, len) = span(off, from.len())?;
         // SAFETY: `from` holds len bytes; no slice of the packet is alive.
         Errno::check(unsafe { rt::iu_rt_tc_store(self.0.as_ptr(), off, from.as_ptr(), len) })
+    }
+
+    #[inline(always)]
+    pub(crate) fn change_head(&mut self, room: u32) -> Result<(), Errno> {
+        // SAFETY: the context is valid for the call; no slice of it is alive.
+        Errno::check(unsafe { rt::iu_rt_tc_change_head(self.0.as_ptr(), room) })
+    }
+
+    #[inline(always)]
+    pub(crate) fn change_tail(&mut self, len: u32) -> Result<(), Errno> {
+        // SAFETY: the context is valid for the call; no slice of it is alive.
+        Errno::check(unsafe { rt::iu_rt_tc_change_tail(self.0.as_ptr(), len) })
+    }
+
+    #[inline(always)]
+    pub(crate) fn adjust_room(&mut self, delta: i32, mode: u32, flags: u64) -> Result<(), Errno> {
+        // SAFETY: the context is valid for the call; no slice of it is alive.
+        Errno::check(unsafe { rt::iu_rt_tc_adjust_room(self.0.as_ptr(), delta, mode, flags) })
+    }
+
+    #[inline(always)]
+    pub(crate) fn vlan_push(&mut self, proto: u16, tci: u16) -> Result<(), Errno> {
+        let proto = u32::from(proto.to_be());
+        // SAFETY: the context is valid for the call; no slice of it is alive.
+        Errno::check(unsafe { rt::iu_rt_tc_vlan_push(self.0.as_ptr(), proto, tci.into()) })
+    }
+
+    #[inline(always)]
+    pub(crate) fn vlan_pop(&mut self) -> Result<(), Errno> {
+        // SAFETY: the context is valid for the call; no slice of it is alive.
+        Errno::check(unsafe { rt::iu_rt_tc_vlan_pop(self.0.as_ptr()) })
+    }
+
+    #[inline(always)]
+    pub(crate) fn csum_l3(&mut self, off: u32, from: u64, to: u64, f: u64) -> Result<(), Errno> {
+        // SAFETY: the context is valid for the call; no slice of it is alive.
+        Errno::check(unsafe { rt::iu_rt_tc_csum_l3(self.0.as_ptr(), off, from, to, f) })
+    }
+
+    #[inline(always)]
+    pub(crate) fn csum_l4(&mut self, off: u32, from: u64, to: u64, f: u64) -> Result<(), Errno> {
+        // SAFETY: the context is valid for the call; no slice of it is alive.
+        Errno::check(unsafe { rt::iu_rt_tc_csum_l4(self.0.as_ptr(), off, from, to, f) })
     }
 }
 

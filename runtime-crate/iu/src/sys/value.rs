@@ -3,12 +3,13 @@
 //!
 //! Other CPUs and user space may write a value while it is read, as they may for
 //! an eBPF program. So a value is never referenced: it is copied word by word
-//! with volatile accesses, and since every bit pattern is a valid [`Plain`] value
+//! with relaxed atomic accesses, and since every bit pattern is a valid [`Plain`] value
 //! a torn copy is stale data and nothing worse.
 
 use core::cell::UnsafeCell;
 use core::mem::{MaybeUninit, align_of, size_of};
 use core::ptr;
+use core::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering};
 
 use super::rt;
 use crate::map::Plain;
@@ -20,7 +21,7 @@ use crate::{Errno, abi};
 pub(crate) struct MapCell(UnsafeCell<abi::Map>);
 
 // SAFETY: nobody writes it while a program can run, and what it points to is
-// reached by volatile copies, runtime calls or under a lock.
+// reached by atomic copies, runtime calls or under a lock.
 unsafe impl Sync for MapCell {}
 
 /// Of a key: the kernel's own limit for what it copies to a stack (`MAX_BPF_STACK`).
@@ -33,8 +34,18 @@ const MAX_MAP: u64 = u32::MAX as u64;
 impl MapCell {
     /// A descriptor without a name, which stands for "not declared with `#[map]`".
     pub(crate) const fn new<K, V>(map_type: u32, max_entries: u32) -> MapCell {
-        assert!(align_of::<V>() <= 8, "a map's values are aligned to 8 bytes at most");
         assert!(size_of::<V>() > 0 && size_of::<K>() > 0, "a map's keys and values are not empty");
+        MapCell::sized::<V>(map_type, size_of::<K>(), max_entries, 0)
+    }
+
+    /// As [`new`](Self::new), with a key of so many bytes (0: none) and flags.
+    pub(crate) const fn sized<V>(
+        map_type: u32,
+        key_size: usize,
+        max_entries: u32,
+        map_flags: u32,
+    ) -> MapCell {
+        assert!(align_of::<V>() <= 8, "a map's values are aligned to 8 bytes at most");
         assert!(max_entries > 0, "a map has room for one element at least");
         assert!(size_of::<K>() <= MAX_KEY, "the map is too large: a key has at most 512 bytes");
         assert!(size_of::<V>() <= MAX_VALUE, "the map is too large: a value has at most 1 MiB");
@@ -45,10 +56,10 @@ impl MapCell {
         MapCell(UnsafeCell::new(abi::Map {
             name: [0; abi::NAME_LEN],
             map_type,
-            key_size: size_of::<K>() as u32,
+            key_size: key_size as u32,
             value_size: size_of::<V>() as u32,
             max_entries,
-            map_flags: 0,
+            map_flags,
             stride: 0,
             map: ptr::null_mut(),
             data: ptr::null_mut(),
@@ -85,11 +96,30 @@ impl MapCell {
     }
 
     #[inline(always)]
-    fn lookup<K: Plain>(&self, key: &K) -> Option<*mut u8> {
-        self.check();
-        // SAFETY: a bound descriptor; the key is of the map's key size.
-        let p = unsafe { rt::iu_rt_map_lookup(self.0.get(), ptr::from_ref(key).cast()) };
+    pub(super) fn lookup<K: Plain>(&self, key: &K) -> Option<*mut u8> {
+        // SAFETY: a key of the map's type.
+        unsafe { self.lookup_raw(ptr::from_ref(key).cast()) }
+    }
+
+    /// # Safety
+    /// `key` holds a key of the map's key size.
+    #[inline(always)]
+    unsafe fn lookup_raw(&self, key: *const u8) -> Option<*mut u8> {
+        // SAFETY: a bound descriptor; the key is as the caller promises.
+        let p = unsafe { rt::iu_rt_map_lookup(self.bound(), key) };
         if p.is_null() { None } else { Some(p) }
+    }
+
+    /// The descriptor for a runtime call.
+    #[inline(always)]
+    pub(super) fn bound(&self) -> *mut abi::Map {
+        self.check();
+        self.0.get()
+    }
+
+    #[cfg(not(target_os = "none"))]
+    pub(crate) fn address(&self) -> usize {
+        self.0.get().expose_provenance()
     }
 
     /// Only what `#[map]` put into `.iu.map` gets bound. The kernel's runtime ends a
@@ -130,6 +160,11 @@ impl MapCell {
         self.lookup(key).map(|p| unsafe { read(p) })
     }
 
+    #[inline(always)]
+    pub(crate) fn contains<K: Plain>(&self, key: &K) -> bool {
+        self.lookup(key).is_some()
+    }
+
     /// Reads, changes and writes back this CPU's value.
     #[inline(always)]
     pub(crate) fn update<K: Plain, V: Plain, F: FnOnce(V) -> V>(&self, key: &K, f: F) -> bool {
@@ -150,11 +185,10 @@ impl MapCell {
         value: &V,
         flags: u64,
     ) -> Result<(), Errno> {
-        self.check();
         // SAFETY: a bound descriptor; key and value are of the map's sizes and are copied.
         Errno::check(unsafe {
             rt::iu_rt_map_update(
-                self.0.get(),
+                self.bound(),
                 ptr::from_ref(key).cast(),
                 ptr::from_ref(value).cast(),
                 flags,
@@ -164,44 +198,158 @@ impl MapCell {
 
     #[inline(always)]
     pub(crate) fn delete<K: Plain>(&self, key: &K) -> Result<(), Errno> {
-        self.check();
         // SAFETY: a bound descriptor; the key is of the map's key size.
-        Errno::check(unsafe { rt::iu_rt_map_delete(self.0.get(), ptr::from_ref(key).cast()) })
+        Errno::check(unsafe { rt::iu_rt_map_delete(self.bound(), ptr::from_ref(key).cast()) })
+    }
+
+    #[inline]
+    pub(crate) fn lpm_get<K: Plain, V: Plain>(&self, key: &LpmKey<K>) -> Option<V> {
+        // SAFETY: the key is of the map's size, 4 bytes and a K; the value holds V's.
+        unsafe { self.lookup_raw(ptr::from_ref(key).cast()).map(|p| read(p)) }
+    }
+
+    #[inline]
+    pub(crate) fn lpm_put<K: Plain, V: Plain>(&self, k: &LpmKey<K>, v: &V) -> Result<(), Errno> {
+        // SAFETY: a bound descriptor; key and value are of the map's sizes and are copied.
+        Errno::check(unsafe {
+            rt::iu_rt_map_update(
+                self.bound(),
+                ptr::from_ref(k).cast(),
+                ptr::from_ref(v).cast(),
+                abi::update::ANY,
+            )
+        })
+    }
+
+    #[inline]
+    pub(crate) fn lpm_delete<K: Plain>(&self, key: &LpmKey<K>) -> Result<(), Errno> {
+        // SAFETY: a bound descriptor; the key is of the map's key size.
+        Errno::check(unsafe { rt::iu_rt_map_delete(self.bound(), ptr::from_ref(key).cast()) })
+    }
+
+    #[inline]
+    pub(crate) fn push<V: Plain>(&self, value: &V, flags: u64) -> Result<(), Errno> {
+        // SAFETY: a bound descriptor; the value is of the map's size and is copied.
+        Errno::check(unsafe {
+            rt::iu_rt_map_push(self.bound(), ptr::from_ref(value).cast(), flags)
+        })
+    }
+
+    #[inline]
+    pub(crate) fn pop<V: Plain>(&self) -> Option<V> {
+        let mut v = MaybeUninit::<V>::uninit();
+        // SAFETY: a bound descriptor; there is room for a value of the map's size, which
+        // is written if the call succeeds, and any bytes are a V.
+        unsafe {
+            Errno::check(rt::iu_rt_map_pop(self.bound(), v.as_mut_ptr().cast())).ok()?;
+            Some(v.assume_init())
+        }
+    }
+
+    #[inline]
+    pub(crate) fn peek<V: Plain>(&self) -> Option<V> {
+        let mut v = MaybeUninit::<V>::uninit();
+        // SAFETY: as for `pop`.
+        unsafe {
+            Errno::check(rt::iu_rt_map_peek(self.bound(), v.as_mut_ptr().cast())).ok()?;
+            Some(v.assume_init())
+        }
+    }
+
+    /// Of a Bloom filter: whether the value may have been pushed.
+    #[inline]
+    pub(crate) fn may_contain<V: Plain>(&self, value: &V) -> bool {
+        // SAFETY: a bound descriptor; a Bloom filter only reads the value.
+        unsafe { rt::iu_rt_map_peek(self.bound(), ptr::from_ref(value).cast_mut().cast()) == 0 }
+    }
+
+    #[inline]
+    pub(crate) fn redirect(&self, key: u32, flags: u64) -> u64 {
+        // SAFETY: a bound descriptor.
+        unsafe { rt::iu_rt_map_redirect(self.bound(), key, flags) }
+    }
+
+    #[inline]
+    pub(crate) fn perf_output(&self, flags: u64, data: &[u8]) -> Result<(), Errno> {
+        // SAFETY: a bound descriptor; pointer and length are a slice's, which is copied.
+        Errno::check(unsafe {
+            rt::iu_rt_perf_output(self.bound(), flags, data.as_ptr(), data.len() as u64)
+        })
+    }
+
+    #[inline]
+    pub(crate) fn stack_id(&self, flags: u64) -> Result<u32, Errno> {
+        // SAFETY: a bound descriptor.
+        let id = unsafe { rt::iu_rt_stack_id(self.bound(), flags) } as i32;
+        if id < 0 { Err(Errno::check(id as u64).err().unwrap_or(Errno::INVAL)) } else { Ok(id as u32) }
     }
 }
 
-/// One volatile copy of `size_of::<V>()` bytes, 8 at a time.
+/// `struct bpf_lpm_trie_key` and the bytes that follow it.
+#[repr(C)]
+pub(crate) struct LpmKey<K> {
+    pub(crate) prefix_len: u32,
+    pub(crate) data: K,
+}
+
+/// A value of bytes that `f` writes.
+#[inline]
+pub(crate) fn fill<V: Plain>(
+    mut v: MaybeUninit<V>,
+    f: impl FnOnce(&mut [u8]) -> Result<(), Errno>,
+) -> Result<V, Errno> {
+    let at = v.as_mut_ptr().cast::<u8>();
+    // SAFETY: size_of::<V>() bytes, made zero first.
+    let bytes = unsafe {
+        at.write_bytes(0, size_of::<V>());
+        core::slice::from_raw_parts_mut(at, size_of::<V>())
+    };
+    f(bytes)?;
+    // SAFETY: every byte was written, and any bytes are a V (FromBytes).
+    Ok(unsafe { v.assume_init() })
+}
+
+/// Copies `size_of::<V>()` bytes between a map and memory of the program's own, by
+/// relaxed atomics of 8 bytes and a last one of 4, 2 and 1.
 macro_rules! copy {
-    ($src:expr, $read:ident, $dst:expr, $write:ident, $n:expr) => {{
-        let (src, dst, n): (*const u8, *mut u8, usize) = ($src, $dst, $n);
-        let mut i = 0;
-        while i + 8 <= n {
-            dst.add(i).cast::<u64>().$write(src.add(i).cast::<u64>().$read());
-            i += 8;
+    ($n:expr, $i:ident, $t:ident, $word:ident, $step:expr) => {{
+        let n: usize = $n;
+        let mut $i = 0;
+        macro_rules! step {
+            ($atomic:ident, $int:ident, $size:literal) => {{
+                type $t = $atomic;
+                type $word = $int;
+                $step;
+                $i += $size;
+            }};
+        }
+        while $i + 8 <= n {
+            step!(AtomicU64, u64, 8);
         }
         if n & 4 != 0 {
-            dst.add(i).cast::<u32>().$write(src.add(i).cast::<u32>().$read());
-            i += 4;
+            step!(AtomicU32, u32, 4);
         }
         if n & 2 != 0 {
-            dst.add(i).cast::<u16>().$write(src.add(i).cast::<u16>().$read());
-            i += 2;
+            step!(AtomicU16, u16, 2);
         }
         if n & 1 != 0 {
-            dst.add(i).$write(src.add(i).$read());
+            step!(AtomicU8, u8, 1);
         }
+        let _ = $i;
     }};
 }
 
 /// # Safety
 /// `src` is aligned to 8 bytes and holds `size_of::<V>()` bytes.
 #[inline(always)]
-unsafe fn read<V: Plain>(src: *const u8) -> V {
+unsafe fn read<V: Plain>(src: *mut u8) -> V {
     let mut v = MaybeUninit::<V>::uninit();
-    // SAFETY: both sides have size_of::<V>() bytes, the volatile one is aligned.
-    unsafe {
-        copy!(src, read_volatile, v.as_mut_ptr().cast::<u8>(), write_unaligned, size_of::<V>())
-    };
+    let dst = v.as_mut_ptr().cast::<u8>();
+    // SAFETY: both sides have size_of::<V>() bytes, the atomic one is aligned.
+    copy!(size_of::<V>(), i, Atomic, Word, unsafe {
+        let word = Atomic::from_ptr(src.add(i).cast()).load(Ordering::Relaxed);
+        dst.add(i).cast::<Word>().write_unaligned(word);
+    });
     // SAFETY: every byte was written, and any bytes are a V (FromBytes).
     unsafe { v.assume_init() }
 }
@@ -210,8 +358,10 @@ unsafe fn read<V: Plain>(src: *const u8) -> V {
 /// `dst` is aligned to 8 bytes and has room for `size_of::<V>()` bytes.
 #[inline(always)]
 unsafe fn write<V: Plain>(dst: *mut u8, v: &V) {
-    // SAFETY: both sides have size_of::<V>() bytes, the volatile one is aligned.
-    unsafe {
-        copy!(ptr::from_ref(v).cast::<u8>(), read_unaligned, dst, write_volatile, size_of::<V>())
-    }
+    let src = ptr::from_ref(v).cast::<u8>();
+    // SAFETY: both sides have size_of::<V>() bytes, the atomic one is aligned.
+    copy!(size_of::<V>(), i, Atomic, Word, unsafe {
+        let word = src.add(i).cast::<Word>().read_unaligned();
+        Atomic::from_ptr(dst.add(i).cast()).store(word, Ordering::Relaxed);
+    });
 }
