@@ -117,9 +117,10 @@ EXPORT_SYMBOL_GPL(iu_rt_log);
 /* What a program reads by address goes through here, faults and lockdown minded. */
 static u64 read(void *to, u32 len, long ret)
 {
-	if (ret)
-		memset(to, 0, len);
-	return ret;
+	if (likely(!ret))
+		return 0;
+	memset(to, 0, len);
+	return ret == -EPERM ? ret : -EFAULT;
 }
 
 u64 iu_rt_read_kernel(void *to, u64 from, u32 len)

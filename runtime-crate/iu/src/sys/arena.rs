@@ -23,10 +23,7 @@ impl<const BYTES: usize, const SLOTS: usize> Pool<BYTES, SLOTS> {
     pub(crate) const fn new() -> Self {
         assert!(BYTES.is_multiple_of(16) && BYTES > 0, "a region is a multiple of 16 bytes");
         assert!(SLOTS > 0 && SLOTS <= 1024, "an arena has 1 to 1024 regions");
-        Pool {
-            memory: UnsafeCell::new([[0; BYTES]; SLOTS]),
-            words: UnsafeCell::new([0; SLOTS]),
-        }
+        Pool { memory: UnsafeCell::new([[0; BYTES]; SLOTS]), words: UnsafeCell::new([0; SLOTS]) }
     }
 
     #[inline]

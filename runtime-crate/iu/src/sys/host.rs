@@ -4,11 +4,11 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::ptr::NonNull;
+use std::slice;
 use std::string::String;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::vec::Vec;
-use std::slice;
 
 pub(crate) use super::host_held::*;
 pub(crate) use super::host_map::*;
@@ -176,9 +176,7 @@ pub(crate) unsafe fn iu_rt_tc_change_head(ctx: *mut abi::CtxTc, room: u32) -> u6
 
 pub(crate) unsafe fn iu_rt_tc_change_tail(ctx: *mut abi::CtxTc, len: u32) -> u64 {
     // SAFETY: as above.
-    unsafe { &mut *ctx.cast::<host::TcFrame>() }
-        .change_tail(len as usize)
-        .map_or_else(fail, |()| 0)
+    unsafe { &mut *ctx.cast::<host::TcFrame>() }.change_tail(len as usize).map_or_else(fail, |()| 0)
 }
 
 pub(crate) unsafe fn iu_rt_tc_adjust_room(
@@ -188,9 +186,7 @@ pub(crate) unsafe fn iu_rt_tc_adjust_room(
     _flags: u64,
 ) -> u64 {
     // SAFETY: as above.
-    unsafe { &mut *ctx.cast::<host::TcFrame>() }
-        .adjust_room(delta, mode)
-        .map_or_else(fail, |()| 0)
+    unsafe { &mut *ctx.cast::<host::TcFrame>() }.adjust_room(delta, mode).map_or_else(fail, |()| 0)
 }
 
 pub(crate) unsafe fn iu_rt_tc_vlan_push(ctx: *mut abi::CtxTc, proto: u32, tci: u32) -> u64 {
@@ -216,8 +212,12 @@ unsafe fn csum(ctx: *mut abi::CtxTc, off: u32, from: u64, to: u64, flags: u64) -
     }
     let old = u16::from_be_bytes(sum);
     let new = match flags & 15 {
-        2 => crate::net::checksum::update16(old, u16::from_be(from as u16), u16::from_be(to as u16)),
-        4 => crate::net::checksum::update32(old, u32::from_be(from as u32), u32::from_be(to as u32)),
+        2 => {
+            crate::net::checksum::update16(old, u16::from_be(from as u16), u16::from_be(to as u16))
+        }
+        4 => {
+            crate::net::checksum::update32(old, u32::from_be(from as u32), u32::from_be(to as u32))
+        }
         0 => crate::net::checksum::update32(old, 0, u32::from_be(to as u32)),
         _ => return fail(Errno::INVAL),
     };

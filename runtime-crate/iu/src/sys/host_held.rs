@@ -130,8 +130,9 @@ impl Drop for Release {
         while let Some(thing) = held.things.pop() {
             match thing {
                 // SAFETY: a word that `take` made 1.
-                Thing::Region(word) => unsafe { AtomicU32::from_ptr(word) }
-                    .store(0, Ordering::Release),
+                Thing::Region(word) => {
+                    unsafe { AtomicU32::from_ptr(word) }.store(0, Ordering::Release)
+                }
                 Thing::Sample(at) => host_map::discard(at),
             }
         }

@@ -10,8 +10,8 @@ use std::vec::Vec;
 
 use super::host::{CPU, CPUS, fail, lock, world};
 use super::host_held::{self, Thing};
-use crate::abi::{self, call, map_type, update};
 use crate::Errno;
+use crate::abi::{self, call, map_type, update};
 
 /// A value's memory: never moved or freed while the world lives, since a program
 /// may hold its address.
@@ -193,7 +193,9 @@ fn place(desc: &abi::Map, store: &mut Store, key: &[u8], flags: u64) -> Result<*
                 (false, update::EXIST) => return Err(Errno::NOENT),
                 (false, _) if live.len() >= desc.max_entries as usize => {
                     let oldest = if lru(desc.map_type) { used.pop_front() } else { None };
-                    dead.extend(oldest.and_then(|k| live.remove(&k)).map(Some).ok_or(Errno::TOO_BIG)?);
+                    dead.extend(
+                        oldest.and_then(|k| live.remove(&k)).map(Some).ok_or(Errno::TOO_BIG)?,
+                    );
                 }
                 _ => (),
             }
@@ -205,9 +207,8 @@ fn place(desc: &abi::Map, store: &mut Store, key: &[u8], flags: u64) -> Result<*
             if percpu && let Some(v) = live.get(key) {
                 return Ok(v[CPU.get() as usize].ptr());
             }
-            let new: Values = (0..if percpu { CPUS } else { 1 })
-                .map(|_| Value::new(desc.value_size))
-                .collect();
+            let new: Values =
+                (0..if percpu { CPUS } else { 1 }).map(|_| Value::new(desc.value_size)).collect();
             let p = new[if percpu { CPU.get() as usize } else { 0 }].ptr();
             dead.extend(live.insert(key.to_vec(), new));
             Ok(p)
@@ -287,7 +288,11 @@ unsafe fn front(map: *mut abi::Map, value: *mut u8, take: bool) -> u64 {
                 return fail(Errno::NOENT);
             };
             if take {
-                if newest { q.pop_back() } else { q.pop_front() };
+                if newest {
+                    q.pop_back()
+                } else {
+                    q.pop_front()
+                };
             }
             value.copy_from_nonoverlapping(found.as_ptr(), found.len());
             0

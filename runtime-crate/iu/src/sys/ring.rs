@@ -14,6 +14,8 @@ use crate::{Errno, abi};
 /// it; the runtime knows of it and discards it if the program ends in any other way.
 pub(crate) struct Reserved<'a, T> {
     at: NonNull<T>,
+    /// Not submitted. (It is not forgotten instead, which extensions may not do.)
+    held: bool,
     _map: PhantomData<(&'a MapCell, *mut T)>,
 }
 
@@ -23,7 +25,7 @@ impl<'a, T: Plain> Reserved<'a, T> {
         const { assert!(align_of::<T>() <= 8, "a record is aligned to 8 bytes at most") };
         // SAFETY: a bound descriptor of a ring buffer.
         let p = unsafe { rt::iu_rt_ringbuf_reserve(map.bound(), size_of::<T>() as u64) };
-        Some(Reserved { at: NonNull::new(p)?.cast(), _map: PhantomData })
+        Some(Reserved { at: NonNull::new(p)?.cast(), held: true, _map: PhantomData })
     }
 
     #[inline(always)]
@@ -51,19 +53,20 @@ impl<T: Plain> Written<'_, T> {
     }
 
     #[inline(always)]
-    pub(crate) fn submit(self, flags: u64) {
-        let at = self.0.at;
-        core::mem::forget(self);
+    pub(crate) fn submit(mut self, flags: u64) {
+        self.0.held = false;
         // SAFETY: reserved in `new`, and given back once.
-        unsafe { rt::iu_rt_ringbuf_submit(at.as_ptr().cast(), flags) }
+        unsafe { rt::iu_rt_ringbuf_submit(self.0.at.as_ptr().cast(), flags) }
     }
 }
 
 impl<T> Drop for Reserved<'_, T> {
     #[inline(always)]
     fn drop(&mut self) {
-        // SAFETY: reserved in `new`, and given back once.
-        unsafe { rt::iu_rt_ringbuf_discard(self.at.as_ptr().cast(), abi::call::NO_WAKEUP) }
+        if self.held {
+            // SAFETY: reserved in `new`, and given back once.
+            unsafe { rt::iu_rt_ringbuf_discard(self.at.as_ptr().cast(), abi::call::NO_WAKEUP) }
+        }
     }
 }
 

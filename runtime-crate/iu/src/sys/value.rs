@@ -47,10 +47,10 @@ impl MapCell {
     ) -> MapCell {
         assert!(align_of::<V>() <= 8, "a map's values are aligned to 8 bytes at most");
         assert!(max_entries > 0, "a map has room for one element at least");
-        assert!(size_of::<K>() <= MAX_KEY, "the map is too large: a key has at most 512 bytes");
+        assert!(key_size <= MAX_KEY, "the map is too large: a key has at most 512 bytes");
         assert!(size_of::<V>() <= MAX_VALUE, "the map is too large: a value has at most 1 MiB");
         assert!(
-            (size_of::<K>() as u64 + size_of::<V>() as u64) * max_entries as u64 <= MAX_MAP,
+            (key_size as u64 + size_of::<V>() as u64) * max_entries as u64 <= MAX_MAP,
             "the map is too large: keys and values have at most 4 GiB"
         );
         MapCell(UnsafeCell::new(abi::Map {
@@ -281,7 +281,11 @@ impl MapCell {
     pub(crate) fn stack_id(&self, flags: u64) -> Result<u32, Errno> {
         // SAFETY: a bound descriptor.
         let id = unsafe { rt::iu_rt_stack_id(self.bound(), flags) } as i32;
-        if id < 0 { Err(Errno::check(id as u64).err().unwrap_or(Errno::INVAL)) } else { Ok(id as u32) }
+        if id < 0 {
+            Err(Errno::check(id as u64).err().unwrap_or(Errno::INVAL))
+        } else {
+            Ok(id as u32)
+        }
     }
 }
 

@@ -123,13 +123,13 @@ fn hash() -> Outcome {
 }
 
 fn lru() -> Outcome {
-    for i in 0..2000u32 {
+    for i in 0..700u32 {
         ensure!(LRU.insert(&i, &u64::from(i)).is_ok());
     }
-    ensure!(LRU.get(&1999) == Some(1999));
-    let kept = (0..2000u32).filter(|i| LRU.contains_key(i)).count();
+    ensure!(LRU.get(&699) == Some(699));
+    let kept = (0..700u32).filter(|i| LRU.contains_key(i)).count();
     ensure!(kept > 0 && kept <= 512);
-    ensure!(LRU.remove(&1999).is_ok() && LRU.get(&1999).is_none());
+    ensure!(LRU.remove(&699).is_ok() && LRU.get(&699).is_none());
     Ok(())
 }
 
@@ -137,10 +137,10 @@ fn per_cpu() -> Outcome {
     ensure!(!PERCPU_HASH.update(&5, |n| n));
     ensure!(PERCPU_HASH.insert(&5, &10).is_ok());
     ensure!(PERCPU_HASH.update(&5, |n| n + 1) && PERCPU_HASH.get(&5) == Some(11));
-    for i in 0..1000u32 {
+    for i in 0..700u32 {
         ensure!(LRU_PERCPU.insert(&i, &u64::from(i)).is_ok());
     }
-    ensure!(LRU_PERCPU.update(&999, |n| n * 2) && LRU_PERCPU.get(&999) == Some(1998));
+    ensure!(LRU_PERCPU.update(&699, |n| n * 2) && LRU_PERCPU.get(&699) == Some(1398));
     Ok(())
 }
 

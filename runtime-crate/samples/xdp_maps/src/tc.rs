@@ -38,7 +38,9 @@ fn vlan(ctx: &mut TcContext) -> Outcome {
     ensure!(ctx.vlan_push(net::ETH_VLAN, 42).is_ok());
     // The outer tag is beside the packet; pushing another puts the first into it.
     ensure!(ctx.vlan_push(net::ETH_VLAN, 43).is_ok() && ctx.len() >= n + 4);
-    ensure!(ctx.linear().get(14..16) == Some(&[0, 42]) || ctx.linear().get(14..16) == Some(&[0, 43]));
+    ensure!(
+        ctx.linear().get(14..16) == Some(&[0, 42]) || ctx.linear().get(14..16) == Some(&[0, 43])
+    );
     ensure!(ctx.vlan_pop().is_ok() && ctx.vlan_pop().is_ok() && ctx.len() == n);
     Ok(())
 }
