@@ -7,6 +7,7 @@
 # make build    bin/iupkg and lib/iupkg, what it needs at run time
 # make lint     formatting, vet, licences, no machine's own names
 # make gen      make generated files again and fail if one has changed
+# make oracle   a million random problems of the resolver against brute force
 # make fuzz     each fuzzer for FUZZTIME
 # make clean    removes what was built here, not the cache
 #
@@ -31,6 +32,7 @@ export RUSTDOC := /usr/bin/rustdoc
 
 KERNELS ?= 6.12 6.1
 FUZZTIME ?= 30s
+ORACLE_CASES ?= 1000000
 
 LIB := lib/iupkg
 find = $(shell find $(1) \( -name target -o -name .git -o -name node_modules \) -prune -o -type f $(2) -print 2>/dev/null)
@@ -40,7 +42,7 @@ GO_FILES := go.mod go.sum $(filter-out kernel/module/% kernel/vm/%,$(call find,\
 	$(call find,kernel/vm,-name '*.go' -not -name '*_test.go')
 AGENT_FILES := go.mod $(call find,kernel/vm/agent kernel/vm/wire,-name '*.go')
 
-.PHONY: build demo bench torture test lint gen fuzz clean bootstrap plugin runtime sysroot FORCE
+.PHONY: build demo bench torture test lint gen fuzz oracle clean bootstrap plugin runtime sysroot FORCE
 
 build: bin/iupkg $(LIB)/vm-agent $(LIB)/crate/.made $(LIB)/module/.made plugin runtime sysroot
 
@@ -116,6 +118,9 @@ gen: | bootstrap
 
 fuzz: | bootstrap
 	@scripts/fuzz $(FUZZTIME)
+
+oracle: | bootstrap
+	go test ./resolve -run Oracle -v -timeout 2h -args -oracle-cases $(ORACLE_CASES)
 
 clean:
 	rm -rf bin lib build

@@ -79,6 +79,8 @@
 //	    requires      what a kernel must offer, as in the manifest
 //	    dependencies  name to constraint
 //	    conflicts     name to constraint
+//	    provides      name to version
+//	    features      name to dependencies
 //
 // Fields that a reader does not know it skips; what must not be skipped gets
 // another schema. Targets at other paths are skipped likewise.

@@ -24,18 +24,20 @@ import (
 // bin. Numbers are little-endian:
 //
 //	magic     "iufacts1"
-//	packages  u32, bins u32
+//	packages  u32, bins u32, bytes of provided u32
 //	bins      in order, each: number u16, packages u32, SHA-256 of the bin
 //	packages  in the order of key, each: key u64, the first eight bytes of the
 //	          SHA-256 of the name, big-endian, so that bins stay together; offset
 //	          u64; length u32; CRC-32C u32 of the record
-//	records   see factRecord
+//	provided  in the order of bins, each: bin u16; provided name and the name of the
+//	          package that does in some version, as length u8 and text
+//	records   see factWriter
 //
 // The CRC of all before the records stands in current.json.
 const factsMagic = "iufacts1"
 
 const (
-	factsHead  = 8 + 4 + 4
+	factsHead  = 8 + 4 + 4 + 4
 	factsBin   = 2 + 4 + 32
 	factsEntry = 8 + 8 + 4 + 4
 )
@@ -45,6 +47,13 @@ type facts struct {
 	f    *os.File
 	bins []factBin
 	dir  []factEntry
+
+	provided []factProvided
+}
+
+type factProvided struct {
+	bin        uint16
+	name, from string
 }
 
 type factBin struct {
@@ -93,7 +102,7 @@ func (x *facts) readHead(crc uint32) error {
 		return errFacts
 	}
 	packages, bins := binary.LittleEndian.Uint32(first[8:]), binary.LittleEndian.Uint32(first[12:])
-	rest := int64(bins)*factsBin + int64(packages)*factsEntry
+	rest := int64(bins)*factsBin + int64(packages)*factsEntry + int64(binary.LittleEndian.Uint32(first[16:]))
 	if rest > fi.Size() {
 		return errFacts
 	}
@@ -117,7 +126,37 @@ func (x *facts) readHead(crc uint32) error {
 		e.length, e.crc = binary.LittleEndian.Uint32(b[16:]), binary.LittleEndian.Uint32(b[20:])
 		b = b[factsEntry:]
 	}
+	text := func() (s string, ok bool) {
+		if len(b) < 1 || len(b) < 1+int(b[0]) {
+			return "", false
+		}
+		s, b = string(b[1:1+b[0]]), b[1+b[0]:]
+		return s, true
+	}
+	for len(b) >= 2 {
+		p := factProvided{bin: binary.LittleEndian.Uint16(b)}
+		b = b[2:]
+		var ok1, ok2 bool
+		p.name, ok1 = text()
+		p.from, ok2 = text()
+		if !ok1 || !ok2 {
+			return errFacts
+		}
+		x.provided = append(x.provided, p)
+	}
 	return nil
+}
+
+// providers is the packages of which some version provides the name, in order.
+func (x *facts) providers(name string) []string {
+	var out []string
+	for _, p := range x.provided {
+		if p.name == name {
+			out = append(out, p.from)
+		}
+	}
+	slices.Sort(out)
+	return out
 }
 
 // record reads a record and checks that it is whole.
@@ -153,29 +192,34 @@ func (x *facts) versions(name string) ([]Version, error) {
 }
 
 // bin is the records of a bin, if the file was made from the bin of that hash.
-func (x *facts) bin(id, hash string) (entries []factEntry, records [][]byte) {
+func (x *facts) bin(id, hash string) (entries []factEntry, records [][]byte, provided []factProvided) {
 	if x == nil {
-		return nil, nil
+		return nil, nil, nil
 	}
 	var n uint16
 	fmt.Sscanf(id, "%03x", &n)
 	i, ok := slices.BinarySearchFunc(x.bins, n, func(b factBin, n uint16) int { return cmp.Compare(b.number, n) })
 	if !ok || hex.EncodeToString(x.bins[i].hash[:]) != hash {
-		return nil, nil
+		return nil, nil, nil
 	}
 	first, _ := slices.BinarySearchFunc(x.dir, uint64(n)<<52, func(e factEntry, key uint64) int { return cmp.Compare(e.key, key) })
 	last := first + int(x.bins[i].packages)
 	if last > len(x.dir) {
-		return nil, nil
+		return nil, nil, nil
 	}
 	for _, e := range x.dir[first:last] {
 		b, err := x.record(e)
 		if err != nil { // then it is made again
-			return nil, nil
+			return nil, nil, nil
 		}
 		entries, records = append(entries, e), append(records, b)
 	}
-	return entries, records
+	for _, p := range x.provided {
+		if p.bin == n {
+			provided = append(provided, p)
+		}
+	}
+	return entries, records, provided
 }
 
 // factsMaker puts a facts file together, bin by bin in their order.
@@ -183,10 +227,12 @@ type factsMaker struct {
 	bins    []factBin
 	dir     []factEntry
 	records []byte
+
+	provided []factProvided
 }
 
-// add takes a bin over from the records of an older file, or from the bin itself.
-func (m *factsMaker) add(id, hash string, entries []factEntry, records [][]byte, x *bin) {
+// add takes a bin over from what an older file has of it, or from the bin itself.
+func (m *factsMaker) add(id, hash string, entries []factEntry, records [][]byte, provided []factProvided, x *bin) {
 	var b factBin
 	fmt.Sscanf(id, "%03x", &b.number)
 	if raw, err := hex.DecodeString(hash); err == nil {
@@ -195,8 +241,18 @@ func (m *factsMaker) add(id, hash string, entries []factEntry, records [][]byte,
 	if x != nil {
 		for _, p := range x.Packages {
 			entries, records = append(entries, factEntry{key: factKey(p.Name)}), append(records, encodeFacts(p))
+			names := map[string]bool{}
+			for _, v := range p.Versions {
+				for name := range v.Provides {
+					names[name] = len(name) < 256
+				}
+			}
+			for _, name := range slices.Sorted(maps.Keys(names)) {
+				provided = append(provided, factProvided{b.number, name, p.Name})
+			}
 		}
 	}
+	m.provided = append(m.provided, provided...)
 	first := len(m.dir)
 	for i, e := range entries {
 		e.offset, e.length, e.crc = uint64(len(m.records)), uint32(len(records[i])), crc32.Checksum(records[i], castagnoli)
@@ -210,12 +266,19 @@ func (m *factsMaker) add(id, hash string, entries []factEntry, records [][]byte,
 
 // file is all of it, and the CRC of what stands before the records.
 func (m *factsMaker) file() (b []byte, crc uint32) {
-	head := factsHead + len(m.bins)*factsBin + len(m.dir)*factsEntry
+	var provided []byte
+	for _, p := range m.provided {
+		provided = binary.LittleEndian.AppendUint16(provided, p.bin)
+		provided = append(append(provided, byte(len(p.name))), p.name...)
+		provided = append(append(provided, byte(len(p.from))), p.from...)
+	}
+	head := factsHead + len(m.bins)*factsBin + len(m.dir)*factsEntry + len(provided)
 	b = make([]byte, 0, head+len(m.records))
 	b = append(b, factsMagic...)
 	le := binary.LittleEndian
 	b = le.AppendUint32(b, uint32(len(m.dir)))
 	b = le.AppendUint32(b, uint32(len(m.bins)))
+	b = le.AppendUint32(b, uint32(len(provided)))
 	for _, x := range m.bins {
 		b = le.AppendUint16(b, x.number)
 		b = le.AppendUint32(b, x.packages)
@@ -227,6 +290,7 @@ func (m *factsMaker) file() (b []byte, crc uint32) {
 		b = le.AppendUint32(b, e.length)
 		b = le.AppendUint32(b, e.crc)
 	}
+	b = append(b, provided...)
 	crc = crc32.Checksum(b, castagnoli)
 	return append(b, m.records...), crc
 }
@@ -236,7 +300,8 @@ func (m *factsMaker) file() (b []byte, crc uint32) {
 //
 //	strings   how many, the length of each, then all of them; the first is the name
 //	versions  how many, each: version; digest, 32 bytes; yanked; arch; release;
-//	          config, btf, symbols, hooks: lists; abi; dependencies, conflicts: lists of pairs
+//	          config, btf, symbols, hooks: lists; abi; dependencies, conflicts, provides: lists
+//	          of pairs; features: a list of name and list of pairs
 //
 // String 0 stands for the empty one where that is meant, as no text is the name.
 type factWriter struct {
@@ -296,6 +361,12 @@ func encodeFacts(p *Package) []byte {
 		w.num(uint64(v.Requires.ABI))
 		w.pairs(v.Dependencies)
 		w.pairs(v.Conflicts)
+		w.pairs(v.Provides)
+		w.num(uint64(len(v.Features)))
+		for _, k := range slices.Sorted(maps.Keys(v.Features)) {
+			w.text(k)
+			w.pairs(v.Features[k])
+		}
 	}
 	var out []byte
 	out = binary.AppendUvarint(out, uint64(len(w.list)))
@@ -403,7 +474,14 @@ func decodeFacts(b []byte) (name string, versions []Version, err error) {
 		v.Requires.Config, v.Requires.BTF = readTexts[string](r), readTexts[string](r)
 		v.Requires.Symbols, v.Requires.Hooks = readTexts[string](r), readTexts[manifest.Hook](r)
 		v.Requires.ABI = int(r.num())
-		v.Dependencies, v.Conflicts = r.pairs(), r.pairs()
+		v.Dependencies, v.Conflicts, v.Provides = r.pairs(), r.pairs(), r.pairs()
+		for range r.count() {
+			if v.Features == nil {
+				v.Features = map[string]manifest.Relations{}
+			}
+			k := r.text()
+			v.Features[k] = r.pairs()
+		}
 	}
 	if r.bad || len(r.b) > 0 {
 		return "", nil, errFacts

@@ -21,6 +21,8 @@ func full(name string) *Package {
 				Hooks: []manifest.Hook{manifest.HookXDP, manifest.HookTC}, ABI: 300 + i},
 			Dependencies: map[string]string{"other": "^1", "third": "*"},
 			Conflicts:    map[string]string{"foe": ">=2"},
+			Provides:     map[string]string{"virtual": "1.0.0", "of-" + name: "2.0.0"},
+			Features:     map[string]manifest.Relations{"stats": {"exporter[log]": "^1"}, "none": nil},
 		})
 	}
 	return p
@@ -84,6 +86,12 @@ func TestFactsAreTheIndexs(t *testing.T) {
 			if got, err := x.Versions(n); err != nil || !reflect.DeepEqual(got, want.Versions) {
 				t.Errorf("%s: %+v, %v\nwant %+v", n, got, err, want.Versions)
 			}
+		}
+		if list, err := x.Providers("of-p7"); err != nil || len(list) != 1 || list[0] != "p7" {
+			t.Errorf("providers of of-p7: %v, %v", list, err)
+		}
+		if list, err := x.Providers("virtual"); err != nil || len(list) != 300 || list[0] != "p0" {
+			t.Errorf("%d providers of virtual, %v", len(list), err)
 		}
 		var unknown *UnknownPackage
 		if _, err := x.Versions("nosuch"); !errors.As(err, &unknown) {

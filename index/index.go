@@ -134,6 +134,15 @@ func (x *Index) Versions(name string) ([]Version, error) {
 	return p.Versions, nil
 }
 
+// Providers is the packages of which some version provides the name, in order.
+func (x *Index) Providers(name string) ([]string, error) {
+	f, err := x.facts()
+	if err != nil || f == nil {
+		return nil, err
+	}
+	return f.providers(name), nil
+}
+
 // Search finds the packages in whose name, description or hooks every word
 // occurs, the best first; no words find all.
 func (x *Index) Search(words ...string) ([]Hit, error) {

@@ -88,12 +88,14 @@ func (p *Package) AdvisoriesOf(version string) []Advisory {
 // Version is one version of a package: all that is needed to decide for or
 // against it.
 type Version struct {
-	Version      string                `json:"version"`
-	Digest       string                `json:"digest"`
-	Yanked       string                `json:"yanked,omitempty"`
-	Requires     manifest.Requirements `json:"requires"`
-	Dependencies map[string]string     `json:"dependencies,omitempty"`
-	Conflicts    map[string]string     `json:"conflicts,omitempty"`
+	Version      string                        `json:"version"`
+	Digest       string                        `json:"digest"`
+	Yanked       string                        `json:"yanked,omitempty"`
+	Requires     manifest.Requirements         `json:"requires"`
+	Dependencies map[string]string             `json:"dependencies,omitempty"`
+	Conflicts    map[string]string             `json:"conflicts,omitempty"`
+	Provides     map[string]string             `json:"provides,omitempty"`
+	Features     map[string]manifest.Relations `json:"features,omitempty"`
 }
 
 // Entry is a version to publish.
@@ -109,6 +111,7 @@ func EntryOf(m *manifest.Manifest, digest string) Entry {
 		Version: Version{
 			Version: m.Version, Digest: digest,
 			Requires: m.Requires, Dependencies: m.Dependencies, Conflicts: m.Conflicts,
+			Provides: m.Provides, Features: m.Features,
 		},
 	}
 }

@@ -201,17 +201,17 @@ func (l local) derive(c *chain, last, next *current) (err error) {
 			hash := n.Bins[id].SHA256
 			head := id + " " + hash
 			section, found := lines[head]
-			entries, records := known.bin(id, hash)
+			entries, records, provided := known.bin(id, hash)
 			var x *bin
 			if !found || len(entries) == 0 {
 				if x, err = n.bin(id, l.target); err != nil {
 					return err
 				}
-				section, entries, records = x.searchLines(), nil, nil
+				section, entries, records, provided = x.searchLines(), nil, nil, nil
 			}
 			out.WriteString("#" + head + "\n")
 			out.Write(section)
-			made.add(id, hash, entries, records, x)
+			made.add(id, hash, entries, records, provided, x)
 		}
 	}
 	for _, x := range c.delegatedParts() {

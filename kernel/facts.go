@@ -187,6 +187,9 @@ func moduleBTF(p *manifest.Profile) manifest.Answer {
 // lockdown: is integrity or confidentiality in force?
 func lockdown(p *manifest.Profile) manifest.Answer {
 	modes := readLine("/sys/kernel/security/lockdown") // "[none] integrity confidentiality"
+	if modes == "" {
+		modes = detachedLockdown()
+	}
 	switch {
 	case strings.Contains(modes, "[none]"):
 		return manifest.No
@@ -198,6 +201,36 @@ func lockdown(p *manifest.Profile) manifest.Answer {
 		return manifest.No
 	}
 	return manifest.Unknown
+}
+
+// detachedLockdown reads the file where securityfs is not mounted, from a mount
+// that nobody else sees and that is gone with its descriptor.
+func detachedLockdown() string {
+	fs, err := unix.Fsopen("securityfs", unix.FSOPEN_CLOEXEC)
+	if err != nil {
+		return ""
+	}
+	defer unix.Close(fs)
+	if unix.FsconfigCreate(fs) != nil {
+		return ""
+	}
+	mount, err := unix.Fsmount(fs, unix.FSMOUNT_CLOEXEC, unix.MOUNT_ATTR_RDONLY)
+	if err != nil {
+		return ""
+	}
+	defer unix.Close(mount)
+	file, err := unix.Openat(mount, "lockdown", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return ""
+	}
+	defer unix.Close(file)
+	b := make([]byte, 256)
+	n, err := unix.Read(file, b)
+	if err != nil {
+		return ""
+	}
+	line, _, _ := strings.Cut(string(b[:n]), "\n")
+	return line
 }
 
 // signatureEnforced: are modules without a signature refused?

@@ -14,7 +14,15 @@ type Candidate struct {
 	Requires     Requirements      `json:"requires"`
 	Dependencies map[string]string `json:"dependencies,omitempty"`
 	Conflicts    map[string]string `json:"conflicts,omitempty"`
+	// Provides are names that it stands for beside its own, with the version as
+	// which it does.
+	Provides map[string]string `json:"provides,omitempty"`
+	// Features are dependencies that only those need who ask for the feature.
+	Features map[string]Relations `json:"features,omitempty"`
 }
+
+// Relations are names to constraints.
+type Relations = map[string]string
 
 // ErrUnknownPackage says that there is no package of a name.
 var ErrUnknownPackage = errors.New("no such package")

@@ -18,7 +18,7 @@
 // 256 bytes: "1.2" is >=1.2.0 <1.3.0, "^1" is >=1.0.0 <2.0.0, "1.2.3" that
 // version, "*" any; comma or space is and, "||" is or. A pre-release is in it
 // only if it names a pre-release of the same MAJOR.MINOR.PATCH. A spec is NAME
-// or NAME@CONSTRAINT.
+// or NAME@CONSTRAINT; NAME may have features, NAME[FEATURE,FEATURE].
 //
 // # Manifest
 //
@@ -43,7 +43,13 @@
 //	  hooks         exactly the hooks of the programs
 //	  abi           IU_ABI_VERSION of the object, from 1
 //	dependencies  package name to constraint, at most 256; not itself
-//	conflicts     likewise; pre-releases count as versions like any other here
+//	              A name may be NAME[FEATURE]
+//	conflicts     likewise, without features; pre-releases count as versions like
+//	              any other here
+//	provides      at most 64 package names that it stands for, to the version as
+//	              which it does: whoever needs the name may have this instead
+//	features      at most 64, named as packages, to more dependencies, which only
+//	              those need who ask for the feature
 //	params        at most 128, of those at most 64 of the object:
 //	  name          unique
 //	  type          bool, u64, i64, string
@@ -121,6 +127,8 @@
 //	                  derives
 //	[dependencies]    name = "constraint"
 //	[conflicts]       name = "constraint"
+//	[provides]        name = "version"
+//	[features.NAME]   name = "constraint"
 //	[params.NAME]     type: bool, string, u8 … u64, i8 … i64; left out if the
 //	                  object says it. default; range = [LEAST, GREATEST]; doc.
 //	                  Numbers beyond 63 bits are written as strings

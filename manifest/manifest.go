@@ -25,6 +25,9 @@ type Manifest struct {
 	Requires     Requirements      `json:"requires"`
 	Dependencies map[string]string `json:"dependencies,omitempty"`
 	Conflicts    map[string]string `json:"conflicts,omitempty"`
+	// As in Candidate.
+	Provides map[string]string    `json:"provides,omitempty"`
+	Features map[string]Relations `json:"features,omitempty"`
 
 	// Params, Programs and Maps are in the order of the object's tables, save
 	// that Params may be followed by ones that only attachments refer to.

@@ -5,6 +5,7 @@ package manifest
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"unicode"
 	"unicode/utf8"
 )
@@ -37,6 +38,8 @@ const (
 	MaxPrograms     = 32
 	MaxMaps         = 64
 	MaxKeys         = 16 // of one package in a lock file
+	MaxProvides     = 64
+	MaxFeatures     = 64
 )
 
 // CheckName says what is wrong with the name of a package. A name is
@@ -111,4 +114,23 @@ func checkText(s string, max int) error {
 		}
 	}
 	return nil
+}
+
+// SplitFeature takes "NAME[FEATURE]" apart; feature is empty for NAME alone.
+func SplitFeature(s string) (name, feature string, err error) {
+	name, rest, ok := strings.Cut(s, "[")
+	if ok {
+		if feature, ok = strings.CutSuffix(rest, "]"); !ok || CheckName(feature) != nil {
+			return "", "", fmt.Errorf("%.140q is not a package with a feature: want NAME[FEATURE]", s)
+		}
+	}
+	return name, feature, CheckName(name)
+}
+
+// WithFeature is the reverse of SplitFeature.
+func WithFeature(name, feature string) string {
+	if feature == "" {
+		return name
+	}
+	return name + "[" + feature + "]"
 }

@@ -24,6 +24,8 @@ type Project struct {
 	Kernel       ProjectKernel
 	Dependencies map[string]string
 	Conflicts    map[string]string
+	Provides     map[string]string
+	Features     map[string]Relations
 	Params       []ProjectParam
 	Programs     []ProjectProgram
 	Variants     []Variant
@@ -78,6 +80,8 @@ type projectFile struct {
 	Kernel       ProjectKernel             `toml:"kernel"`
 	Dependencies map[string]string         `toml:"dependencies"`
 	Conflicts    map[string]string         `toml:"conflicts"`
+	Provides     map[string]string         `toml:"provides"`
+	Features     map[string]Relations      `toml:"features"`
 	Params       map[string]projectParam   `toml:"params"`
 	Program      map[string]projectProgram `toml:"program"`
 	Variant      []Variant                 `toml:"variant"`
@@ -159,7 +163,8 @@ func keyHint(key []string) string {
 
 // project checks and orders what the file has.
 func (f *projectFile) project(at map[string]Position) (*Project, problems) {
-	p := &Project{Package: f.Package, Kernel: f.Kernel, Dependencies: f.Dependencies, Conflicts: f.Conflicts, Variants: f.Variant}
+	p := &Project{Package: f.Package, Kernel: f.Kernel, Dependencies: f.Dependencies, Conflicts: f.Conflicts,
+		Provides: f.Provides, Features: f.Features, Variants: f.Variant}
 	var probs problems
 	k := f.Package
 	if _, ok := at["package"]; !ok {
@@ -170,6 +175,7 @@ func (f *projectFile) project(at map[string]Position) (*Project, problems) {
 	checkKernel(&probs, "kernel.", f.Kernel.Release, f.Kernel.Config, f.Kernel.BTF, f.Kernel.Symbols)
 	checkRelations(&probs, k.Name, "dependencies", f.Dependencies)
 	checkRelations(&probs, k.Name, "conflicts", f.Conflicts)
+	checkOffers(&probs, k.Name, f.Provides, f.Features)
 
 	if len(f.Params) > MaxParams {
 		probs.addf("params", "has %d entries, at most %d are allowed", len(f.Params), MaxParams)

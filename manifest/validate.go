@@ -38,6 +38,7 @@ func (m *Manifest) Validate() error {
 	m.Requires.validate(&p, m.Programs)
 	checkRelations(&p, m.Name, "dependencies", m.Dependencies)
 	checkRelations(&p, m.Name, "conflicts", m.Conflicts)
+	checkOffers(&p, m.Name, m.Provides, m.Features)
 	isParam := m.validateParams(&p)
 	m.validatePrograms(&p, isParam)
 	m.validateMaps(&p)
@@ -83,19 +84,53 @@ func checkRelations(p *problems, self, field string, list map[string]string) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(list)) {
 		f := field + "." + name
-		if err := CheckName(name); err != nil {
+		base, feature, err := SplitFeature(name)
+		if err == nil && feature != "" && field == "conflicts" {
+			err = fmt.Errorf("%q: a conflict is with a package, not with a feature", name)
+		}
+		if err != nil {
 			p.add(field, err)
 			continue
 		}
-		if name == self {
+		if base == self && !(feature != "" && strings.HasPrefix(field, "features.")) {
 			p.addf(f, "is the package itself")
 		}
 		if list[name] == "" {
 			p.addf(f, `is empty: "*" is any version`)
 			continue
 		}
-		_, err := ParseConstraint(list[name])
+		_, err = ParseConstraint(list[name])
 		p.add(f, err)
+	}
+}
+
+// checkOffers checks what a version provides and its features.
+func checkOffers(p *problems, self string, provides map[string]string, features map[string]Relations) {
+	if len(provides) > MaxProvides {
+		p.addf("provides", "has %d entries, at most %d are allowed", len(provides), MaxProvides)
+		return
+	}
+	for _, name := range slices.Sorted(maps.Keys(provides)) {
+		if err := CheckName(name); err != nil {
+			p.add("provides", err)
+			continue
+		}
+		if name == self {
+			p.addf("provides."+name, "is the package itself")
+		}
+		_, err := ParseVersion(provides[name])
+		p.add("provides."+name, err)
+	}
+	if len(features) > MaxFeatures {
+		p.addf("features", "has %d entries, at most %d are allowed", len(features), MaxFeatures)
+		return
+	}
+	for _, name := range slices.Sorted(maps.Keys(features)) {
+		if err := CheckName(name); err != nil {
+			p.addf("features", "%q is not a feature: it is named as packages are", name)
+			continue
+		}
+		checkRelations(p, self, "features."+name, features[name])
 	}
 }
 

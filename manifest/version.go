@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/Masterminds/semver/v3"
@@ -185,18 +186,37 @@ func (c *Constraint) UnmarshalText(b []byte) (err error) {
 	return err
 }
 
-// Spec is what a user asks for: NAME or NAME@CONSTRAINT.
+// Spec is what a user asks for: NAME or NAME@CONSTRAINT, either with features:
+// NAME[FEATURE,FEATURE]@CONSTRAINT.
 type Spec struct {
 	Name       string     `json:"name"`
+	Features   []string   `json:"features,omitempty"` // sorted
 	Constraint Constraint `json:"constraint"`
 }
 
-// ParseSpec parses NAME or NAME@CONSTRAINT. NAME alone is the newest version
+// ParseSpec parses NAME, NAME@CONSTRAINT, or either with [FEATURE,…] behind NAME. NAME alone is the newest version
 // that is not a pre-release; an empty constraint after the @ is refused.
 func ParseSpec(s string) (Spec, error) {
 	name, rest, at := strings.Cut(s, "@")
+	name, list, bracket := strings.Cut(name, "[")
 	if err := CheckName(name); err != nil {
 		return Spec{}, err
+	}
+	var features []string
+	if bracket {
+		inner, closed := strings.CutSuffix(list, "]")
+		if !closed {
+			return Spec{}, fmt.Errorf("%.140q has [ and no ]: want NAME[FEATURE]", s)
+		}
+		for f := range strings.SplitSeq(inner, ",") {
+			f = strings.TrimSpace(f)
+			if CheckName(f) != nil {
+				return Spec{}, fmt.Errorf("%.70q is not a feature: it is named as packages are", f)
+			}
+			features = append(features, f)
+		}
+		slices.Sort(features)
+		features = slices.Compact(features)
 	}
 	if at && strings.TrimSpace(rest) == "" {
 		return Spec{}, errors.New("nothing stands after the @ in " + fmt.Sprintf("%q", s))
@@ -205,13 +225,17 @@ func ParseSpec(s string) (Spec, error) {
 	if err != nil {
 		return Spec{}, err
 	}
-	return Spec{Name: name, Constraint: c}, nil
+	return Spec{Name: name, Features: features, Constraint: c}, nil
 }
 
-// String returns NAME, or NAME@CONSTRAINT.
+// String returns NAME, or NAME@CONSTRAINT, with the features.
 func (s Spec) String() string {
-	if s.Constraint.Any() {
-		return s.Name
+	name := s.Name
+	if len(s.Features) > 0 {
+		name += "[" + strings.Join(s.Features, ",") + "]"
 	}
-	return s.Name + "@" + s.Constraint.String()
+	if s.Constraint.Any() {
+		return name
+	}
+	return name + "@" + s.Constraint.String()
 }

@@ -28,7 +28,20 @@ type (
 		p    *pack
 		same set
 		q    *pack
+		bad  set // with these versions of q
 		c    manifest.Constraint
+		as   string // the name in the place of which q stands; empty: its own
+	}
+	// linkFact: version i of p, a feature's or a provided name, is version k of q.
+	linkFact struct {
+		p *pack
+		i int
+		q *pack
+		k int
+	}
+	lackFact struct {
+		p *pack
+		i int
 	}
 	kernelFact struct {
 		p        *pack
@@ -49,6 +62,8 @@ func (wantFact) isFact()     {}
 func (keepFact) isFact()     {}
 func (needFact) isFact()     {}
 func (conflictFact) isFact() {}
+func (linkFact) isFact()     {}
+func (lackFact) isFact()     {}
 func (kernelFact) isFact()   {}
 func (yankedFact) isFact()   {}
 func (brokenFact) isFact()   {}
@@ -129,6 +144,11 @@ func newStory(leaves []fact) *story {
 			needs[p] = append(needs[p], f.q)
 		case conflictFact:
 			p = f.p
+		case linkFact:
+			p = f.p
+			needs[p] = append(needs[p], f.q)
+		case lackFact:
+			p = f.p
 		case kernelFact:
 			p = f.p
 		case yankedFact:
@@ -182,12 +202,16 @@ func compareFacts(a, b fact) int {
 			return 0, f.i
 		case brokenFact:
 			return 0, f.i
+		case lackFact:
+			return 0, f.i
+		case linkFact:
+			return 1, f.i
 		case needFact:
-			return 1, f.q.id
-		case conflictFact:
 			return 2, f.q.id
+		case conflictFact:
+			return 3, f.q.id
 		}
-		return 3, 0
+		return 4, 0
 	}
 	ar, ai := key(a)
 	br, bi := key(b)
@@ -255,6 +279,8 @@ func (st *story) title(unknown []string) string {
 	for _, k := range st.keeps {
 		kept = append(kept, k.in.Name+" "+k.in.Version)
 	}
+	// With its features something may be there more than once.
+	have, kept = slices.Compact(have), slices.Compact(kept)
 	switch {
 	case len(kept) == 0:
 		return "no set of versions satisfies " + join(have)
@@ -348,6 +374,9 @@ func (in *input) hints(ctx context.Context, st *story) ([]string, error) {
 
 // lines words a fact, with a line for each thing that a kernel lacks.
 func (s *solver) lines(f fact) []string {
+	if l, ok := f.(linkFact); ok && l.p.feature != "" {
+		return nil // that goes without saying
+	}
 	k, ok := f.(kernelFact)
 	if !ok {
 		return []string{s.line(f)}
@@ -374,7 +403,13 @@ func (s *solver) line(f fact) string {
 		return text
 	case conflictFact:
 		who, verb := f.p.versionsText(f.same, "conflicts", "conflict")
+		if f.as != "" {
+			what, provides := f.q.versionsText(f.bad, "provides", "provide")
+			return who + " " + verb + " with " + manifest.Spec{Name: f.as, Constraint: f.c}.String() + ", which " + what + " " + provides
+		}
 		return who + " " + verb + " with " + manifest.Spec{Name: f.q.name, Constraint: f.c}.String()
+	case linkFact:
+		return f.p.name + " " + f.p.list[f.i].Version + " is provided by " + f.q.name + " " + f.q.list[f.k].Version
 	}
 	r, _ := s.rejection(f)
 	return r.Name + " " + r.String()
@@ -387,6 +422,8 @@ func (s *solver) rejection(f fact) (Rejection, bool) {
 		return Rejection{f.p.name, f.p.list[f.i].Version, KindKernel, joinFindings(f.findings), f.findings}, true
 	case yankedFact:
 		return Rejection{f.p.name, f.p.list[f.i].Version, KindYanked, "was yanked: " + f.p.list[f.i].Yanked, nil}, true
+	case lackFact:
+		return Rejection{f.p.base, f.p.list[f.i].Version, KindFeature, "does not have the feature " + f.p.feature, nil}, true
 	case brokenFact:
 		return Rejection{f.p.name, f.p.list[f.i].Version, KindBroken, "is broken: " + f.p.list[f.i].broken.Error(), nil}, true
 	}

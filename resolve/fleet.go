@@ -313,6 +313,11 @@ type listed struct {
 	err  error
 }
 
+// Providers is Source.
+func (s *onceSource) Providers(ctx context.Context, name string) ([]string, error) {
+	return s.src.Providers(ctx, name)
+}
+
 // Versions is Source.
 func (s *onceSource) Versions(ctx context.Context, name string) ([]Candidate, error) {
 	l, ok := s.got[name]

@@ -24,8 +24,9 @@ var update = flag.Bool("update", false, "rewrite the expected part of testdata/*
 //	kernel RELEASE SYMBOL=value…     (default 6.12.117+deb12-amd64; noconfig: config unknown)
 //	PACKAGE VERSION[: clause; clause…]
 //	    clause: needs NAME CONSTRAINT | conflicts NAME CONSTRAINT | config EXPR |
-//	            release RANGE | hook NAME | btf REQ | yanked WHY
-//	installed PACKAGE VERSION[ auto][ upgrade]  (what the graph says of it, if it does)
+//	            release RANGE | hook NAME | btf REQ | symbol NAME | yanked WHY |
+//	            provides NAME VERSION | feature NAME [DEPENDENCY CONSTRAINT]
+//	installed PACKAGE VERSION[ auto][ upgrade][ feature…]  (what the graph says of it, if it does)
 //	want SPEC…                       (specs separated by spaces; _ stands for a space in one)
 //	---
 //	the plan, with rejected versions indented, or the error
@@ -83,9 +84,15 @@ func parseGraph(t *testing.T, name, text string) graph {
 			}
 		case "installed":
 			p := Pinned{Name: f[1], Version: f[2], Digest: "installed", Auto: slices.Contains(f[3:], "auto"), Upgrade: slices.Contains(f[3:], "upgrade")}
+			for _, word := range f[3:] {
+				if word != "auto" && word != "upgrade" {
+					p.Enabled = append(p.Enabled, word)
+				}
+			}
 			for _, c := range g.source[p.Name] {
 				if c.Version == p.Version {
 					p.Requires, p.Dependencies, p.Conflicts = c.Requires, c.Dependencies, c.Conflicts
+					p.Provides, p.Features = c.Provides, c.Features
 				}
 			}
 			g.installed = append(g.installed, p)
@@ -95,6 +102,16 @@ func parseGraph(t *testing.T, name, text string) graph {
 	}
 	g.host = OnProfile(prof, nil)
 	return g
+}
+
+func (g graphSource) Providers(_ context.Context, name string) ([]string, error) {
+	var out []string
+	for n, list := range g {
+		if slices.ContainsFunc(list, func(c Candidate) bool { return c.Provides[name] != "" }) {
+			out = append(out, n)
+		}
+	}
+	return out, nil
 }
 
 func (g graphSource) add(t *testing.T, line string) {
@@ -126,6 +143,20 @@ func (g graphSource) add(t *testing.T, line string) {
 			c.Requires.BTF = append(c.Requires.BTF, rest)
 		case "yanked":
 			c.Yanked = rest
+		case "symbol":
+			c.Requires.Symbols = append(c.Requires.Symbols, rest)
+		case "provides":
+			put(&c.Provides, on, constraint)
+		case "feature": // feature NAME [DEPENDENCY CONSTRAINT]
+			if c.Features == nil {
+				c.Features = map[string]manifest.Relations{}
+			}
+			if c.Features[on] == nil {
+				c.Features[on] = manifest.Relations{}
+			}
+			if dep, constraint, ok := strings.Cut(constraint, " "); ok {
+				c.Features[on][dep] = constraint
+			}
 		default:
 			t.Fatalf("clause %q", cl)
 		}
@@ -141,6 +172,12 @@ func (g graph) run() string {
 	var b strings.Builder
 	for _, c := range plan.Packages {
 		fmt.Fprintf(&b, "%s %s", c.Name, c.Version)
+		if len(c.Features) > 0 {
+			fmt.Fprintf(&b, " %v", c.Features)
+		}
+		if len(c.Provides) > 0 {
+			b.WriteString(" for " + strings.Join(c.Provides, " "))
+		}
 		if c.Wanted {
 			b.WriteString(" wanted")
 		}
@@ -201,12 +238,21 @@ func TestGraphs(t *testing.T) {
 			}
 		}
 	}
-	if count < 60 {
-		t.Errorf("%d graphs, want at least 60", count)
+	if count < 200 {
+		t.Errorf("%d graphs, want at least 200", count)
 	}
 }
 
+func put(m *map[string]string, k, v string) {
+	if *m == nil {
+		*m = map[string]string{}
+	}
+	(*m)[k] = v
+}
+
 type failing struct{}
+
+func (failing) Providers(context.Context, string) ([]string, error) { return nil, nil }
 
 func (failing) Versions(context.Context, string) ([]Candidate, error) {
 	return nil, errors.New("disk on fire")

@@ -18,11 +18,15 @@ const maxRetries = 8
 func (in *input) plan(ctx context.Context, s *solver) (*Plan, error) {
 	plan := &Plan{}
 	w := newReasons(in, s)
+	stands := s.stands()
 	for _, p := range s.sorted() {
 		v := p.chosen()
 		c := Choice{
 			Name: p.name, Version: v.Version, Digest: v.Digest, Installed: v.pinned,
-			Wanted:   slices.ContainsFunc(in.want, func(w manifest.Spec) bool { return w.Name == p.name }),
+			Wanted: slices.ContainsFunc(in.want, func(w manifest.Spec) bool {
+				return w.Name == p.name || slices.Contains(stands[p].provides, w.Name)
+			}),
+			Features: stands[p].features, Provides: stands[p].provides,
 			Unproven: in.findings(v),
 		}
 		if pin := in.pinned(p.name); pin != nil && !v.pinned {
@@ -46,14 +50,61 @@ func (in *input) plan(ctx context.Context, s *solver) (*Plan, error) {
 	return plan, nil
 }
 
+// stood is what else was decided of a package.
+type stood struct{ features, provides []string }
+
+// stands says for each package with which features and for what names it is there.
+func (s *solver) stands() map[*pack]stood {
+	out := map[*pack]stood{}
+	for _, p := range s.packs {
+		if !p.decided {
+			continue
+		}
+		v := p.chosen()
+		switch {
+		case p.feature != "":
+			q := s.byName[p.base]
+			x := out[q]
+			x.features = append(x.features, p.feature)
+			slices.Sort(x.features)
+			out[q] = x
+		case v.via != "":
+			q := s.byName[v.via]
+			x := out[q]
+			x.provides = append(x.provides, p.name)
+			slices.Sort(x.provides)
+			out[q] = x
+		}
+	}
+	return out
+}
+
+// real is the package that is installed where p was decided: itself, unless it is
+// a feature or a name that another provides.
+func (s *solver) real(p *pack) *pack {
+	switch {
+	case p.feature != "":
+		return s.byName[p.base]
+	case p.chosen().via != "":
+		return s.byName[p.chosen().via]
+	}
+	return p
+}
+
 // sorted returns the decided packages, each after those it depends on where
 // there is no cycle, else by name.
 func (s *solver) sorted() []*pack {
 	var all, out []*pack
+	deps := map[*pack][]relation{}
 	for _, p := range s.packs {
-		if p.decided {
+		if !p.decided {
+			continue
+		}
+		q := s.real(p)
+		if q == p {
 			all = append(all, p)
 		}
+		deps[q] = append(deps[q], p.chosen().deps...)
 	}
 	slices.SortFunc(all, func(a, b *pack) int { return strings.Compare(a.name, b.name) })
 	seen := map[*pack]bool{}
@@ -63,8 +114,8 @@ func (s *solver) sorted() []*pack {
 			return
 		}
 		seen[p] = true
-		for _, d := range p.chosen().deps {
-			visit(s.byName[d.name])
+		for _, d := range deps[p] {
+			visit(s.real(s.byName[d.name]))
 		}
 		out = append(out, p)
 	}
@@ -79,9 +130,11 @@ type reasons struct {
 	in *input
 	s  *solver
 	// needed has, for each package, who in the plan needs it.
-	needed  map[string][]need
-	wants   map[string][]manifest.Spec
-	retries int
+	needed map[string][]need
+	wants  map[string][]manifest.Spec
+	// features has those with which a package is in the plan.
+	features map[*pack][]string
+	retries  int
 }
 
 type need struct {
@@ -90,7 +143,10 @@ type need struct {
 }
 
 func newReasons(in *input, s *solver) *reasons {
-	w := &reasons{in: in, s: s, needed: map[string][]need{}, wants: map[string][]manifest.Spec{}}
+	w := &reasons{in: in, s: s, needed: map[string][]need{}, wants: map[string][]manifest.Spec{}, features: map[*pack][]string{}}
+	for p, x := range s.stands() {
+		w.features[p] = x.features
+	}
 	for _, q := range s.packs {
 		if q.decided {
 			for _, d := range q.chosen().deps {
@@ -120,10 +176,17 @@ func (w *reasons) why(ctx context.Context, p *pack, i int) (Rejection, error) {
 		return set(KindKernel, joinFindings(f))
 	}
 	switch {
+	case v.via != "":
+		return set(KindConstraint, "is provided by "+v.via+" "+v.viaV)
 	case v.broken != nil:
 		return set(KindBroken, "is broken: "+v.broken.Error())
 	case v.Yanked != "" && !v.pinned && !p.yankedOK[i]:
 		return set(KindYanked, "was yanked: "+v.Yanked)
+	}
+	for _, feature := range w.features[p] {
+		if _, has := v.Features[feature]; !has {
+			return set(KindFeature, "does not have the feature "+feature)
+		}
 	}
 	for _, spec := range w.wants[p.name] {
 		if !p.match(spec.Constraint).has(i + 1) {
@@ -183,7 +246,9 @@ func (w *reasons) retry(ctx context.Context, p *pack, i int, r Rejection) (Rejec
 			if c, ok := f.(conflictFact); ok && (c.p.name == p.name || c.q.name == p.name) {
 				r.Kind = KindConflict
 			}
-			lines = append(lines, alt.line(f))
+			if l, ok := f.(linkFact); !ok || l.p.feature == "" {
+				lines = append(lines, alt.line(f))
+			}
 		}
 	}
 	self := r.Name + " " + r.Version + " "

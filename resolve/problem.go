@@ -3,6 +3,7 @@
 package resolve
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,9 +16,12 @@ import (
 // versions is what is known of a package, whatever is asked of it.
 type versions struct {
 	name  string
-	known bool      // the source has the name, or it is installed
-	list  []version // newest first
+	known bool      // the source has the name, it is installed, or others provide it
+	list  []version // newest first, then those of other packages that provide the name
 	order []int     // of list, best first
+	// base and feature: these are the versions of base seen by who needs the
+	// feature. They depend on what the feature needs, and on themselves.
+	base, feature string
 
 	// Found out once, however often the problem is solved.
 	matched map[string]set      // by constraint
@@ -34,6 +38,9 @@ type version struct {
 	Candidate
 	v      manifest.Version
 	pinned bool
+	// via is the package that is had in the place of this name, in version viaV.
+	via, viaV string
+	lacks     bool // it does not have the feature
 	// preferred: pinned, and not to be upgraded.
 	preferred bool
 
@@ -56,6 +63,15 @@ type relation struct {
 func (in *input) load(ctx context.Context, name string) (*versions, error) {
 	if v := in.cache[name]; v != nil {
 		return v, nil
+	}
+	base, feature, err := manifest.SplitFeature(name)
+	if err != nil {
+		return nil, err
+	}
+	if feature != "" {
+		vs, err := in.loadFeature(ctx, name, base, feature)
+		in.cache[name] = vs
+		return vs, err
 	}
 	cands, err := in.src.Versions(ctx, name)
 	vs := &versions{name: name, known: err == nil, list: make([]version, 0, len(cands)+1),
@@ -82,6 +98,9 @@ func (in *input) load(ctx context.Context, name string) (*versions, error) {
 			return nil, &SourceError{name, fmt.Errorf("%s stands twice", vs.list[i].Version)}
 		}
 	}
+	if err := in.loadProvided(ctx, vs); err != nil {
+		return nil, err
+	}
 	for i, v := range vs.list {
 		vs.order = append(vs.order, i)
 		if v.preferred {
@@ -93,9 +112,87 @@ func (in *input) load(ctx context.Context, name string) (*versions, error) {
 	return vs, nil
 }
 
+// loadFeature makes the versions of a package as who needs a feature sees them.
+func (in *input) loadFeature(ctx context.Context, name, base, feature string) (*versions, error) {
+	of, err := in.load(ctx, base)
+	if err != nil {
+		return nil, err
+	}
+	vs := &versions{name: name, known: of.known, base: base, feature: feature,
+		matched: map[string]set{}, shared: map[relationKey]set{}}
+	for _, v := range of.list {
+		if v.via != "" { // features are the package's own
+			continue
+		}
+		needs, has := v.Features[feature]
+		vs.list = append(vs.list, version{v: v.v, pinned: v.pinned, preferred: v.preferred, checked: true, lacks: !has,
+			Candidate: Candidate{Version: v.Version, Dependencies: needs}})
+	}
+	for _, i := range of.order {
+		if i < len(vs.list) {
+			vs.order = append(vs.order, i)
+		}
+	}
+	return vs, nil
+}
+
+// loadProvided adds what others provide under the name.
+func (in *input) loadProvided(ctx context.Context, vs *versions) error {
+	names, err := in.src.Providers(ctx, vs.name)
+	if err != nil {
+		return &SourceError{vs.name, err}
+	}
+	for _, p := range in.installed {
+		if _, ok := p.Provides[vs.name]; ok {
+			names = append(names, p.Name)
+		}
+	}
+	slices.Sort(names)
+	var out []version
+	for _, name := range slices.Compact(names) {
+		if name == vs.name {
+			continue
+		}
+		// Its own versions, which need not be loaded whole: that would go round where
+		// two provide each other's names.
+		add := func(of, as string) {
+			v, err := manifest.ParseVersion(as)
+			if err == nil {
+				out = append(out, version{v: v, via: name, viaV: of, checked: true, parsed: true, Candidate: Candidate{Version: as}})
+			}
+		}
+		pin := in.pinned(name)
+		if pin != nil && pin.Provides[vs.name] != "" {
+			add(pin.Version, pin.Provides[vs.name])
+		}
+		cands, err := in.src.Versions(ctx, name)
+		if err != nil && !errors.Is(err, ErrUnknownPackage) {
+			return &SourceError{name, err}
+		}
+		for _, c := range cands {
+			if as := c.Provides[vs.name]; as != "" && !(pin != nil && pin.Version == c.Version) {
+				add(c.Version, as)
+			}
+		}
+	}
+	slices.SortStableFunc(out, func(a, b version) int {
+		av, aerr := manifest.ParseVersion(a.viaV)
+		bv, berr := manifest.ParseVersion(b.viaV)
+		order := cmp.Or(b.v.Compare(a.v), strings.Compare(a.via, b.via))
+		if order == 0 && aerr == nil && berr == nil {
+			order = bv.Compare(av)
+		}
+		return order
+	})
+	vs.list = append(vs.list, out...)
+	vs.known = vs.known || len(out) > 0
+	return nil
+}
+
 // pin puts the installed version in, in place of the source's account of it.
 func (in *input) pin(vs *versions, p *Pinned) error {
-	c := Candidate{Version: p.Version, Digest: p.Digest, Requires: p.Requires, Dependencies: p.Dependencies, Conflicts: p.Conflicts}
+	c := Candidate{Version: p.Version, Digest: p.Digest, Requires: p.Requires, Dependencies: p.Dependencies, Conflicts: p.Conflicts,
+		Provides: p.Provides, Features: p.Features}
 	sv, err := manifest.ParseVersion(p.Version)
 	if err != nil {
 		return fmt.Errorf("installed %s: %w", p.Name, err)
@@ -131,11 +228,16 @@ func (in *input) relations(self string, v *version) *version {
 		good := out[:0]
 		for _, r := range out {
 			var err error
+			base, feature := "", ""
 			if r.c, err = in.constraint(r.text); err == nil {
-				err = manifest.CheckName(r.name)
+				base, feature, err = manifest.SplitFeature(r.name)
 			}
-			if err == nil && r.name == self {
+			switch {
+			case err != nil:
+			case base == self:
 				err = errors.New("it is the package itself")
+			case feature != "" && what == "conflict":
+				err = errors.New("a feature is none to conflict with")
 			}
 			if err == nil {
 				good = append(good, r)

@@ -20,6 +20,8 @@
 // newest. So the first that was asked for gets its best version, the second the
 // best that leaves, and so on.
 //
+//   - A name that others provide stands for one package in a plan: the package of
+//     that name or, if one that provides it is there anyway, that one.
 //   - An installed package stays, in some version, unless it is Auto.
 //   - A pre-release is chosen only if a constraint names one of the same
 //     MAJOR.MINOR.PATCH, or it is installed.
@@ -49,6 +51,9 @@ var ErrUnknownPackage = manifest.ErrUnknownPackage
 // each name, from one goroutine, and does not change what it returns.
 type Source interface {
 	Versions(ctx context.Context, name string) ([]Candidate, error)
+	// Providers lists the packages of which some version provides the name. A name
+	// that only others provide is none that Versions knows.
+	Providers(ctx context.Context, name string) ([]string, error)
 }
 
 // Host says what keeps requirements from being met on a kernel; see
@@ -67,6 +72,10 @@ type Pinned struct {
 	Requires     manifest.Requirements
 	Dependencies map[string]string
 	Conflicts    map[string]string
+	Provides     map[string]string
+	Features     map[string]manifest.Relations
+	// Enabled are the features that it was installed with.
+	Enabled []string
 	// Upgrade says that its version is not preferred to newer ones. A package that
 	// is upgraded does not go back to an older version unless it is Auto or asked
 	// for by a constraint.
@@ -92,9 +101,13 @@ type Choice struct {
 	Digest  string `json:"digest"`
 	// Wanted: asked for now. Installed: this very version is pinned already.
 	// Replaces: the version that is pinned instead, if there is one.
-	Wanted    bool   `json:"wanted,omitempty"`
-	Installed bool   `json:"installed,omitempty"`
-	Replaces  string `json:"replaces,omitempty"`
+	Wanted bool `json:"wanted,omitempty"`
+	// Features are those that are asked for or needed. Provides are the names in
+	// whose place it stands in this plan.
+	Features  []string `json:"features,omitempty"`
+	Provides  []string `json:"provides,omitempty"`
+	Installed bool     `json:"installed,omitempty"`
+	Replaces  string   `json:"replaces,omitempty"`
 	// Unproven is what could not be told of this kernel.
 	Unproven []manifest.Finding `json:"unproven,omitempty"`
 	// Rejected has the versions newer than this one, newest first.
@@ -114,6 +127,7 @@ const (
 	KindConflict   Kind = "conflict"   // it or another of the plan excludes the other
 	KindInstalled  Kind = "installed"  // the installed version was kept
 	KindBroken     Kind = "broken"     // what the source says of it makes no sense
+	KindFeature    Kind = "feature"    // it lacks a feature
 )
 
 // Rejection is a version that was not chosen.
@@ -211,8 +225,10 @@ func (in *input) check() error {
 		}
 	}
 	for _, w := range in.want {
-		if err := manifest.CheckName(w.Name); err != nil {
-			return err
+		for _, f := range append([]string{""}, w.Features...) {
+			if _, _, err := manifest.SplitFeature(manifest.WithFeature(w.Name, f)); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

@@ -94,7 +94,7 @@ func (in *input) solve(ctx context.Context, want []manifest.Spec, lenient bool) 
 			s.dirty = append(s.dirty, s.packs...)
 			continue
 		}
-		i := p.best()
+		i := s.pick(p)
 		if !p.expanded[i] {
 			if err := s.expand(p, i); err != nil {
 				return s, nil, err
@@ -116,6 +116,32 @@ func (s *solver) next() *pack {
 		}
 	}
 	return nil
+}
+
+// pick is the version to try: the best, unless a package that is there anyway
+// provides the name.
+func (s *solver) pick(p *pack) int {
+	if own := len(p.list); own > 0 && p.list[own-1].via != "" {
+		for _, i := range p.order {
+			v := &p.list[i]
+			if v.via == "" || !p.dom.has(i+1) {
+				continue
+			}
+			q := s.byName[v.via]
+			if q == nil || q.dom.has(0) {
+				continue
+			}
+			if k := q.find(v.viaV); k >= 0 && q.dom.has(k+1) {
+				return i
+			}
+		}
+	}
+	return p.best()
+}
+
+// find is the number of the package's own version, or -1.
+func (vs *versions) find(text string) int {
+	return slices.IndexFunc(vs.list, func(v version) bool { return v.via == "" && v.Version == text })
 }
 
 func (p *pack) best() int {
@@ -147,7 +173,7 @@ func (s *solver) get(name string) (*pack, error) {
 func (p *pack) covered(c manifest.Constraint) set {
 	m := newSet(p.n)
 	for i, v := range p.list {
-		if c.Covers(v.v) {
+		if v.via == "" && c.Covers(v.v) {
 			m.add(i + 1)
 		}
 	}
@@ -161,8 +187,11 @@ func (p *pack) not(s set) set { return fullSet(p.n).minus(s) }
 // nor older if it is upgraded.
 func (p *pack) mayStay(in *Pinned, i int) bool {
 	v := &p.list[i]
-	if v.pinned {
+	switch {
+	case v.pinned:
 		return true
+	case v.via != "": // it stays itself
+		return false
 	}
 	older := i > slices.IndexFunc(p.list, func(o version) bool { return o.pinned })
 	return !v.v.Prerelease() && !(in.Upgrade && older)
@@ -182,6 +211,13 @@ func (s *solver) addRoots(want []manifest.Spec) error {
 			}
 		}
 		s.add(&incompat{terms: []term{{p, p.not(p.match(w.Constraint))}}, fact: wantFact{w, p}})
+		for _, f := range w.Features {
+			q, err := s.get(manifest.WithFeature(w.Name, f))
+			if err != nil {
+				return err
+			}
+			s.add(&incompat{terms: []term{{q, setOf(q.n, 0)}}, fact: wantFact{w, q}})
+		}
 	}
 	for i := range s.in.installed {
 		in := &s.in.installed[i]
@@ -199,6 +235,13 @@ func (s *solver) addRoots(want []manifest.Spec) error {
 			}
 		}
 		s.add(&incompat{terms: []term{{p, p.not(keep)}}, fact: keepFact{in}})
+		for _, f := range in.Enabled {
+			q, err := s.get(manifest.WithFeature(in.Name, f))
+			if err != nil {
+				return err
+			}
+			s.add(&incompat{terms: []term{{q, setOf(q.n, 0)}}, fact: keepFact{in}})
+		}
 	}
 	return nil
 }
@@ -211,6 +254,28 @@ func (s *solver) expand(p *pack, i int) error {
 	v := s.in.relations(p.name, &p.list[i])
 	only := func(f fact) {
 		s.add(&incompat{terms: []term{{p, setOf(p.n, i+1)}}, fact: f})
+	}
+	// link says that this one is had with exactly version k of q.
+	link := func(q *pack, k int) {
+		s.add(&incompat{terms: []term{{p, setOf(p.n, i+1)}, {q, q.not(setOf(q.n, k+1))}}, fact: linkFact{p, i, q, k}})
+	}
+	switch {
+	case v.via != "":
+		q, err := s.get(v.via)
+		if err != nil {
+			return err
+		}
+		link(q, q.find(v.viaV))
+		return nil
+	case v.lacks:
+		only(lackFact{p, i})
+		return nil
+	case p.feature != "":
+		q, err := s.get(p.base)
+		if err != nil {
+			return err
+		}
+		link(q, q.find(v.Version))
 	}
 	switch f := s.in.bars(v, s.lenient); {
 	case v.broken != nil:
@@ -238,8 +303,36 @@ func (s *solver) expand(p *pack, i int) error {
 		}
 		same := p.sharing(true, d)
 		if m := q.covered(d.c); !m.empty() {
-			s.add(&incompat{terms: []term{{p, same}, {q, m}}, fact: conflictFact{p, same, q, d.c}})
+			s.add(&incompat{terms: []term{{p, same}, {q, m}}, fact: conflictFact{p, same, q, m, d.c, ""}})
 		}
+		// Who provides the name conflicts as well, but not with itself.
+		if err := s.conflictProviders(p, same, q, d); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *solver) conflictProviders(p *pack, same set, q *pack, d relation) error {
+	bad := map[*pack]set{}
+	var order []*pack
+	for i := range q.list {
+		v := &q.list[i]
+		if v.via == "" || v.via == p.name || !d.c.Covers(v.v) {
+			continue
+		}
+		r, err := s.get(v.via)
+		if err != nil {
+			return err
+		}
+		if bad[r] == nil {
+			bad[r] = newSet(r.n)
+			order = append(order, r)
+		}
+		bad[r].add(r.find(v.viaV) + 1)
+	}
+	for _, r := range order {
+		s.add(&incompat{terms: []term{{p, same}, {r, bad[r]}}, fact: conflictFact{p, same, r, bad[r], d.c, q.name}})
 	}
 	return nil
 }

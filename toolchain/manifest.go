@@ -39,6 +39,8 @@ func (b *builder) makeManifest(o *kernel.Object, object []byte) (*manifest.Manif
 		},
 		Dependencies: p.Dependencies,
 		Conflicts:    p.Conflicts,
+		Provides:     p.Provides,
+		Features:     p.Features,
 	}
 	var err error
 	if m.Params, err = mergeParams(o.Params, p.Params); err != nil {

@@ -75,6 +75,11 @@ func (x indexCopy) Versions(_ context.Context, name string) ([]manifest.Candidat
 	return out, nil
 }
 
+// Providers is resolve.Source.
+func (x indexCopy) Providers(_ context.Context, name string) ([]string, error) {
+	return x.Index.Providers(name)
+}
+
 // openIndex opens the local copy as it is.
 func (a *app) openIndex() (indexCopy, error) {
 	x, err := index.Open(a.indexDir())
