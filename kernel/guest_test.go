@@ -391,11 +391,18 @@ func (g *guest) replace(t *testing.T) {
 		t.Errorf("wrong signature: %v", err)
 	}
 	same(t, now)
-	l, err := Replace(t.Context(), g.loaded, g.spec(t, "2.0.0"))
+	next := g.spec(t, "2.0.0")
+	var change *MapChange
+	if _, err := Replace(t.Context(), g.loaded, next); !errors.As(err, &change) || change.Map != "SEEN" {
+		t.Errorf("a map of another shape, and no migration: %v", err)
+	}
+	same(t, now)
+	next.Manifest.Maps[1].Migrate = manifest.MigrateCopy
+	l, err := Replace(t.Context(), g.loaded, next)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !l.Maps[0].Kept || l.Maps[1].Kept || l.Maps[1].Pin != g.loaded.Maps[1].Pin || l.Programs[0].Slot != g.loaded.Programs[0].Slot || len(l.Notices) > 0 {
+	if !l.Maps[0].Kept || l.Maps[1].Kept || l.Maps[1].Copied < 1 || l.Maps[1].Pin != g.loaded.Maps[1].Pin || l.Programs[0].Slot != g.loaded.Programs[0].Slot || len(l.Notices) > 0 {
 		t.Errorf("replaced: %+v", l)
 	}
 	g.send(t, 100, 3)

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 
 	"github.com/cilium/ebpf"
+	"github.com/iupkg/iupkg/manifest"
 )
 
 // Map is a BPF map of a loaded extension.
@@ -17,6 +18,11 @@ type Map struct {
 	Pin  string `json:"pin"`
 	// Kept: it was the map of the version before, with what was in it.
 	Kept bool `json:"kept,omitempty"`
+	// Copied is how many entries of the map of the version before were put into this
+	// one, which is of another shape.
+	Copied int `json:"copied,omitempty"`
+	// Migrate is what this version's manifest says of other shapes.
+	Migrate manifest.Migration `json:"migrate,omitempty"`
 }
 
 func (m *ObjectMap) spec() *ebpf.MapSpec {
@@ -39,21 +45,79 @@ func createMap(m *ObjectMap, pin string) (*ebpf.Map, error) {
 	return b, nil
 }
 
-// openCompatible opens a pinned map if it is what the object declares, else
-// returns nil.
-func openCompatible(m *ObjectMap, pin string) (*ebpf.Map, error) {
-	b, err := ebpf.LoadPinnedMap(pin, nil)
+// openPinned opens a pinned map, nil if there is none, and says whether it is what
+// the object declares.
+func openPinned(m *ObjectMap, pin string) (b *ebpf.Map, same bool, err error) {
+	b, err = ebpf.LoadPinnedMap(pin, nil)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+		return nil, false, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("map %s: %w", m.Name, err)
+		return nil, false, fmt.Errorf("map %s: %w", m.Name, err)
 	}
-	if m.spec().Compatible(b) != nil {
-		b.Close()
-		return nil, nil
+	return b, m.spec().Compatible(b) == nil, nil
+}
+
+// A MapChange is an upgrade that is refused because it brings a map of another
+// shape and no version says what is to become of the entries.
+type MapChange struct{ Map, Why string }
+
+func (e *MapChange) Error() string {
+	return fmt.Sprintf("map %s: %s", e.Map, e.Why)
+}
+
+// Hint says what the publisher, or the user, can do.
+func (e *MapChange) Hint() string {
+	return fmt.Sprintf("the publisher can declare a migration ([map.%s] migrate in iupkg.toml); to lose the entries, remove the package and install it", e.Map)
+}
+
+// migrate does with the entries of a map of another shape what was declared.
+func migrate(name string, how manifest.Migration, from, to *ebpf.Map) (copied int, err error) {
+	switch {
+	case how == manifest.MigrateDrop:
+		return 0, nil
+	case how != manifest.MigrateCopy:
+		return 0, &MapChange{name, fmt.Sprintf("it is of another shape than the one in use (%s), and no migration is declared", shapes(from, to))}
+	case from.KeySize() != to.KeySize() || from.ValueSize() != to.ValueSize():
+		return 0, &MapChange{name, fmt.Sprintf("its entries cannot be copied: they have another size (%s)", shapes(from, to))}
+	case perCPU(from) != perCPU(to):
+		return 0, &MapChange{name, fmt.Sprintf("its entries cannot be copied: one has values for each CPU (%s)", shapes(from, to))}
 	}
-	return b, nil
+	var key, value []byte
+	var values [][]byte
+	it := from.Iterate()
+	put := func() error { return to.Put(key, value) }
+	next := func() bool { return it.Next(&key, &value) }
+	if perCPU(from) {
+		put = func() error { return to.Put(key, values) }
+		next = func() bool { return it.Next(&key, &values) }
+	}
+	for next() {
+		switch err := put(); {
+		case err == nil:
+			copied++
+		case isArray(to) && isArray(from): // it has fewer: what was beyond its end has gone
+		default:
+			return copied, fmt.Errorf("map %s: copy its entries: %w", name, err)
+		}
+	}
+	if err := it.Err(); err != nil {
+		return copied, fmt.Errorf("map %s: read its entries: %w", name, err)
+	}
+	return copied, nil
+}
+
+func isArray(m *ebpf.Map) bool { return m.Type() == ebpf.Array || m.Type() == ebpf.PerCPUArray }
+
+func perCPU(m *ebpf.Map) bool {
+	return m.Type() == ebpf.PerCPUArray || m.Type() == ebpf.PerCPUHash || m.Type() == ebpf.LRUCPUHash
+}
+
+func shapes(from, to *ebpf.Map) string {
+	shape := func(m *ebpf.Map) string {
+		return fmt.Sprintf("%v of %d entries, keys of %d bytes, values of %d", m.Type(), m.MaxEntries(), m.KeySize(), m.ValueSize())
+	}
+	return shape(from) + "; now " + shape(to)
 }
 
 func mapID(b *ebpf.Map) uint32 {

@@ -42,7 +42,7 @@ func Replace(ctx context.Context, old *Loaded, spec LoadSpec) (*Loaded, error) {
 		if err := l.enter(ctx); err != nil {
 			return err
 		}
-		if err := l.inheritMaps(); err != nil {
+		if err := l.inheritMaps(old); err != nil {
 			return err
 		}
 		if err := l.complete(); err != nil {
@@ -72,21 +72,36 @@ func Replace(ctx context.Context, old *Loaded, spec LoadSpec) (*Loaded, error) {
 	})
 }
 
-// inheritMaps opens the pinned maps that fit and makes the others.
-func (l *loader) inheritMaps() error {
+// inheritMaps opens the pinned maps that fit and makes the others, with the entries
+// of those that they replace if this version or, on the way back, the old one says
+// so. What the old version writes while they are copied may be missed.
+func (l *loader) inheritMaps(old *Loaded) error {
 	for i := range l.object.Maps {
 		o := &l.object.Maps[i]
 		pin := l.pins.mapPin(o.Name)
-		m, err := openCompatible(o, pin)
+		m, same, err := openPinned(o, pin)
 		if err != nil {
 			return err
 		}
-		if m != nil {
+		how := l.Manifest.Maps[i].Migrate
+		if same {
 			l.maps[i] = m
-			l.out.Maps[i] = Map{Name: o.Name, ID: mapID(m), Pin: pin, Kept: true}
+			l.out.Maps[i] = Map{Name: o.Name, ID: mapID(m), Pin: pin, Kept: true, Migrate: how}
 			continue
 		}
-		if err := l.newMap(i, freePin(pin)); err != nil {
+		err = l.newMap(i, freePin(pin))
+		if m != nil {
+			for _, was := range old.Maps {
+				if was.Name == o.Name && how == "" {
+					how = was.Migrate
+				}
+			}
+			if err == nil {
+				l.out.Maps[i].Copied, err = migrate(o.Name, how, m, l.maps[i])
+			}
+			m.Close()
+		}
+		if err != nil {
 			return err
 		}
 	}

@@ -111,7 +111,7 @@ func TestProject(t *testing.T) {
 		`Params:[{Name:iface Type:string Default: Min: Max: Doc:network interface} {Name:port Type:u64 Default:11211 Min:1 Max:65535 Doc:}] ` +
 		`Programs:[{Name:rx Hook:xdp Attach:map[interface:${iface} mode:auto] OnFault:pass MaxFaults:0} ` +
 		`{Name:tx Hook:tc Attach:map[direction:egress interface:${iface}] OnFault:ok MaxFaults:3}] ` +
-		`Variants:[{When:X86} {When:!X86}]}`
+		`Maps:[] SelfTests:[] Variants:[{When:X86} {When:!X86}]}`
 	if got := fmt.Sprintf("%+v", *p); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}

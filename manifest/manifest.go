@@ -35,6 +35,8 @@ type Manifest struct {
 	Programs []Program `json:"programs"`
 	Maps     []Map     `json:"maps,omitempty"`
 
+	SelfTests []SelfTest `json:"selftests,omitempty"`
+
 	Toolchain Toolchain `json:"toolchain"`
 }
 
@@ -105,6 +107,9 @@ type Map struct {
 	ValueSize  uint32 `json:"valueSize"`
 	MaxEntries uint32 `json:"maxEntries"`
 	Flags      uint32 `json:"flags,omitempty"`
+	// Migrate is for upgrades from and, undone, to a version in which it is of
+	// another shape.
+	Migrate Migration `json:"migrate,omitempty"`
 }
 
 // Toolchain records what built the object.

@@ -28,7 +28,15 @@ type Project struct {
 	Features     map[string]Relations
 	Params       []ProjectParam
 	Programs     []ProjectProgram
+	Maps         []ProjectMap
+	SelfTests    []SelfTest
 	Variants     []Variant
+}
+
+// ProjectMap is [map.NAME]: what the source does not say of a map.
+type ProjectMap struct {
+	Name    string
+	Migrate Migration
 }
 
 // ProjectPackage is [package].
@@ -84,7 +92,13 @@ type projectFile struct {
 	Features     map[string]Relations      `toml:"features"`
 	Params       map[string]projectParam   `toml:"params"`
 	Program      map[string]projectProgram `toml:"program"`
+	Map          map[string]projectMap     `toml:"map"`
+	SelfTest     []SelfTest                `toml:"selftest"`
 	Variant      []Variant                 `toml:"variant"`
+}
+
+type projectMap struct {
+	Migrate Migration `toml:"migrate"`
 }
 
 type projectParam struct {
@@ -205,6 +219,19 @@ func (f *projectFile) project(at map[string]Position) (*Project, problems) {
 			probs.add(field+".on-fault", checkVerdict(q.Hook, q.OnFault))
 		}
 	}
+	if len(f.Map) > MaxMaps {
+		probs.addf("map", "has %d entries, at most %d are allowed", len(f.Map), MaxMaps)
+	}
+	for _, name := range fileOrder(f.Map, "map.", at) {
+		probs.add("map."+name, CheckIdent(name))
+		probs.add("map."+name+".migrate", checkMigration(f.Map[name].Migrate))
+		p.Maps = append(p.Maps, ProjectMap{name, f.Map[name].Migrate})
+	}
+	checkSelfTests(&probs, "selftest", f.SelfTest, func(program string) (Hook, bool) {
+		q, ok := f.Program[program]
+		return q.Hook, ok
+	})
+	p.SelfTests = f.SelfTest
 	for i, v := range f.Variant {
 		field := fmt.Sprintf("variant[%d].when", i)
 		if v.When == "" {

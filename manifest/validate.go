@@ -42,6 +42,7 @@ func (m *Manifest) Validate() error {
 	isParam := m.validateParams(&p)
 	m.validatePrograms(&p, isParam)
 	m.validateMaps(&p)
+	checkSelfTests(&p, "selftests", m.SelfTests, m.hookOf)
 	for _, t := range [][2]string{{"rustc", m.Toolchain.Rustc}, {"llvm", m.Toolchain.LLVM}, {"iu", m.Toolchain.IU}} {
 		p.add("toolchain."+t[0], checkText(t[1], 256))
 	}
@@ -268,6 +269,7 @@ func (m *Manifest) validateMaps(p *problems) {
 		if q.Type == 0 {
 			p.addf(f+".type", "is 0, which is no map")
 		}
+		p.add(f+".migrate", checkMigration(q.Migrate))
 	}
 }
 

@@ -58,6 +58,14 @@ func (b *builder) makeManifest(o *kernel.Object, object []byte) (*manifest.Manif
 		m.Maps = append(m.Maps, manifest.Map{Name: x.Name, Type: x.Type, KeySize: x.KeySize,
 			ValueSize: x.ValueSize, MaxEntries: x.MaxEntries, Flags: x.Flags})
 	}
+	for _, q := range p.Maps {
+		i := slices.IndexFunc(m.Maps, func(x manifest.Map) bool { return x.Name == q.Name })
+		if i < 0 {
+			return nil, projectError("map."+q.Name, "no #[map] of that name is in the source")
+		}
+		m.Maps[i].Migrate = q.Migrate
+	}
+	m.SelfTests = p.SelfTests
 	if m.Toolchain, err = b.toolchain(); err != nil {
 		return nil, err
 	}

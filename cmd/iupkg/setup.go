@@ -20,12 +20,15 @@ import (
 )
 
 func (a *app) setupCommand() *cobra.Command {
-	return &cobra.Command{
+	var services bool
+	cmd := &cobra.Command{
 		Use:     "setup",
 		Short:   "Make this machine able to run extensions: load iu.ko, fill its keyring, install services",
 		GroupID: groupMachine,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return a.setup(cmd.Context()) },
+		RunE:    func(cmd *cobra.Command, _ []string) error { return a.setup(cmd.Context(), services) },
 	}
+	cmd.Flags().BoolVar(&services, "services-only", false, "only install the service and the hooks, as into an image that another kernel will boot")
+	return cmd
 }
 
 // setupDone is what setup says with --json.
@@ -41,12 +44,25 @@ type setupDone struct {
 	Services []string `json:"services"`
 }
 
-func (a *app) setup(ctx context.Context) error {
+func (a *app) setup(ctx context.Context, services bool) error {
 	if err := a.needLive(); err != nil {
 		return err
 	}
 	if os.Geteuid() != 0 {
 		return withHint(errors.New("setup changes the kernel"), "run it as root")
+	}
+	if services {
+		wrote, err := a.installServices(ctx)
+		if err != nil {
+			return err
+		}
+		for _, path := range wrote {
+			a.ui.step("wrote %s", path)
+		}
+		if a.ui.json {
+			return a.ui.document(setupDone{Services: wrote})
+		}
+		return nil
 	}
 	out, err := a.setUp(ctx)
 	if err != nil {

@@ -72,6 +72,9 @@ func (a *app) report(e install.Event) {
 		u.step("%s %s %s%s", verb, e.Name, e.Version, attachments(e.Loaded))
 		for _, m := range e.Loaded.Maps {
 			u.more("  map %s: id %d, pinned at %s", m.Name, m.ID, m.Pin)
+			if m.Copied > 0 {
+				u.step("  map %s is of another shape: %s copied", m.Name, count(m.Copied, "entry"))
+			}
 		}
 	case install.EventUnloaded:
 		u.step("unloaded %s %s", e.Name, e.Version)

@@ -29,11 +29,15 @@ func TestWarmInstall(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	runs := "3"
+	if os.Getenv("IUPKG_LATENCY") != "" {
+		runs = "9"
+	}
 	object := filepath.Join(b.Dir, "plain.o")
 	if out, err := exec.Command("clang-22", "-O2", "-g", "-target", "bpf", "-c", "testdata/plain.bpf.c", "-o", object).CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	r, err := b.m.Shell(b.ctx, "PROFILE="+os.Getenv("PROFILE")+" bash "+script+" "+b.IUPkg()+" "+b.GuestRegistry()+" "+object)
+	r, err := b.m.Shell(b.ctx, "RUNS="+runs+" bash "+script+" "+b.IUPkg()+" "+object)
 	if err != nil || r.Exit != 0 {
 		t.Fatalf("exit %d, %v\n%s%s", r.Exit, err, r.Stdout, r.Stderr)
 	}

@@ -1,11 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# warm.sh IUPKG REGISTRY OBJECT: how long it takes from the start of a command to the
+# warm.sh IUPKG OBJECT: how long it takes from the start of a command to the
 # first packet handled, in ms, median of RUNS: iupkg install of what is in the store,
 # and bpftool and tc with OBJECT. Wants iut0 and iut1, a pair of interfaces.
 set -euo pipefail
-iupkg=$1 registry=$2 object=$3 runs=${RUNS:-7}
+iupkg=$1 object=$2 runs=${RUNS:-7}
 
 ip addr replace 10.9.0.1/24 dev iut0
 ip neigh replace 10.9.0.2 lladdr "$(cat /sys/class/net/iut1/address)" dev iut0
@@ -20,7 +20,7 @@ ours() {
 	local i begin end
 	for ((i = 0; i < runs; i++)); do
 		begin=$(now)
-		"$iupkg" $FLAGS --quiet --no-progress install ext >&2
+		"$iupkg" --offline --quiet --no-progress install ext >&2
 		packet
 		end=$(now)
 		! counted pinned /sys/fs/bpf/iupkg/ext/maps/COUNTS || { echo 'no packet was handled' >&2; exit 1; }
@@ -45,21 +45,6 @@ plain() {
 		echo $((end - begin))
 	done
 }
-started() {
-	local i begin
-	for ((i = 0; i < runs; i++)); do
-		begin=$(now)
-		"$iupkg" version >/dev/null
-		echo $(($(now) - begin))
-	done
-}
 
-echo "start=$(started | median)"
 echo "bpftool=$(plain | median)"
-FLAGS=--offline
 echo "install=$(ours | median)"
-FLAGS="--registry $registry"
-echo "install.synced=$(ours | median)"
-if [[ -n ${PROFILE:-} ]]; then
-	strace -f -r -o /tmp/strace.out "$iupkg" --offline --quiet install ext; cat /tmp/strace.out | awk '$2 > 0.01' | head -150 >&2
-fi
