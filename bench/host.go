@@ -28,6 +28,7 @@ var hostMeasures = []struct {
 	run  hostMeasure
 }{
 	{"resolve", measureResolve},
+	{"supply", measureSupply},
 }
 
 // iupkg is the program that is measured.

@@ -39,10 +39,18 @@ func main() {
 	only := flag.String("only", "", "measure only guest, host, or one of the host's by name ("+hostNames()+"); other figures in the file stay")
 	appended := flag.String("append", "", "added to the kernels' command lines")
 	makeAt := flag.String("make-index", "", "only make the index of a universe, in this `folder`")
+	supplyAt := flag.String("make-supply", "", "only make what the supply chain is measured with, in this `folder`")
 	packages := flag.Int("packages", 10_000, "packages of that universe")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
+	if *supplyAt != "" {
+		if err := makeSupply(ctx, *supplyAt); err != nil {
+			fmt.Fprintln(os.Stderr, "bench: error:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	if *makeAt != "" {
 		if err := makeIndex(ctx, *makeAt, universe.Make(*packages)); err != nil {
 			fmt.Fprintln(os.Stderr, "bench: error:", err)

@@ -238,7 +238,7 @@ func FuzzTree(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if x, err := parseBin(b, id); err == nil {
 			file := append([]byte("#"+id+" x\n"), x.searchLines()...)
-			if got := search(file, nil); len(got) != len(x.Packages) {
+			if got, _ := search(file, nil, -1); len(got) != len(x.Packages) {
 				t.Errorf("of %d packages a search finds %d", len(x.Packages), len(got))
 			}
 			if got := searchSections(file); string(got[id+" x"]) != string(x.searchLines()) {

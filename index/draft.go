@@ -28,6 +28,7 @@ type draft struct {
 	root  *metadata.Metadata[metadata.RootType]
 
 	changed     map[string]*Package   // in that role
+	bins        map[string]*bin       // of the owner's, read so far
 	delegations *metadata.Delegations // nil: as they are
 	renew       bool                  // even if nothing has changed
 	taken       map[string][]byte     // roles of others as forks have them
@@ -126,7 +127,30 @@ func (d *draft) load(ctx context.Context, name string) (*Package, error) {
 	if p := d.changed[name]; p != nil {
 		return p, nil
 	}
-	return d.chain.loadFrom(d.role, name, d.read(ctx))
+	if d.role != metadata.TARGETS || manifest.CheckName(name) != nil {
+		return d.chain.loadFrom(d.role, name, d.read(ctx))
+	}
+	// Each bin is parsed once, however many of its packages are asked for.
+	id := binOf(name)
+	x := d.bins[id]
+	if x == nil {
+		n, err := d.chain.node(nodeOf(id), d.read(ctx))
+		if err != nil {
+			return nil, err
+		}
+		if x, err = n.bin(id, d.read(ctx)); err != nil {
+			return nil, err
+		}
+		if d.bins == nil {
+			d.bins = map[string]*bin{}
+		}
+		d.bins[id] = x
+	}
+	i, found := x.find(name)
+	if !found {
+		return nil, &UnknownPackage{Name: name}
+	}
+	return x.Packages[i], nil
 }
 
 func (d *draft) read(ctx context.Context) read { return remoteRead(ctx, d.remote, d.state) }

@@ -30,7 +30,7 @@ type Index struct {
 // in it. That it may have expired is left to whoever uses it to judge: see
 // Expires. No copy is ErrNotSynced.
 func Open(dir string) (*Index, error) {
-	l := local{dir}
+	l := local{dir: dir}
 	cur, r, err := l.read()
 	if err != nil {
 		return nil, err
@@ -146,11 +146,18 @@ func (x *Index) Providers(name string) ([]string, error) {
 // Search finds the packages in whose name, description or hooks every word
 // occurs, the best first; no words find all.
 func (x *Index) Search(words ...string) ([]Hit, error) {
+	hits, _, err := x.Top(-1, words...)
+	return hits, err
+}
+
+// Top is the first limit of what Search finds, and how many it finds.
+func (x *Index) Top(limit int, words ...string) ([]Hit, int, error) {
 	file, err := x.search()
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	return search(file, words), nil
+	hits, total := search(file, words, limit)
+	return hits, total, nil
 }
 
 // target reads a target file of the copy.

@@ -15,6 +15,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 const (
@@ -44,7 +46,12 @@ type current struct {
 }
 
 // local is a folder with a copy of the index.
-type local struct{ dir string }
+type local struct {
+	dir string
+	// bulk is for so many blobs at once that the disk is better synced for all of
+	// them than for each.
+	bulk bool
+}
 
 // lock keeps other processes from synchronising the same folder.
 func (l local) lock() (unlock func(), err error) {
@@ -152,6 +159,9 @@ func (l local) put(b []byte) (hash string, err error) {
 	if err != nil {
 		return "", err
 	}
+	if l.bulk {
+		return hash, replaceFile(path, b, false)
+	}
 	return hash, writeFile(path, b)
 }
 
@@ -161,7 +171,13 @@ func (l local) write(c *current) error {
 	if err != nil {
 		return err
 	}
-	if err := syncDir(filepath.Join(l.dir, "blobs")); err != nil {
+	blobs := filepath.Join(l.dir, "blobs")
+	if l.bulk {
+		err = syncAll(blobs)
+	} else {
+		err = syncDir(blobs)
+	}
+	if err != nil {
 		return err
 	}
 	if err := writeFile(filepath.Join(l.dir, currentFile), append(b, '\n')); err != nil {
@@ -205,7 +221,10 @@ func anchorOf(root []byte) (string, error) {
 
 // writeFile replaces path by data that has reached the disk. The caller syncs the
 // folder.
-func writeFile(path string, data []byte) (err error) {
+func writeFile(path string, data []byte) (err error) { return replaceFile(path, data, true) }
+
+// replaceFile is writeFile; without reach the data gets to the disk some time.
+func replaceFile(path string, data []byte, reach bool) (err error) {
 	f, err := os.CreateTemp(filepath.Dir(path), ".tmp-")
 	if err != nil {
 		return err
@@ -222,13 +241,25 @@ func writeFile(path string, data []byte) (err error) {
 	if err := f.Chmod(0o644); err != nil {
 		return err
 	}
-	if err := f.Sync(); err != nil {
-		return err
+	if reach {
+		if err := f.Sync(); err != nil {
+			return err
+		}
 	}
 	if err := f.Close(); err != nil {
 		return err
 	}
 	return os.Rename(f.Name(), path)
+}
+
+// syncAll brings all of the file system of dir to the disk.
+func syncAll(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return unix.Syncfs(int(d.Fd()))
 }
 
 func syncDir(dir string) error {

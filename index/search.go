@@ -5,6 +5,7 @@ package index
 import (
 	"bytes"
 	"cmp"
+	"container/heap"
 	"slices"
 	"strings"
 
@@ -77,29 +78,52 @@ func (p *Package) hit() Hit {
 	return Hit{Name: p.Name, Version: best.Version, Description: p.Description, Hooks: best.Requires.Hooks}
 }
 
-// search finds the packages in which every word occurs, those with it in the name
-// first, and else in the order of names.
-func search(file []byte, words []string) []Hit {
-	lower := make([]string, len(words))
+// A match is a line in which every word occurs.
+type match struct {
+	rank int
+	line []byte
+}
+
+// compare is the order of what is found: those with the words in the name first, and
+// else in the order of names.
+func (m match) compare(o match) int {
+	return cmp.Or(m.rank-o.rank, bytes.Compare(nameOf(m.line), nameOf(o.line)))
+}
+
+func nameOf(line []byte) []byte {
+	name, _, _ := bytes.Cut(line, []byte("\t"))
+	return name
+}
+
+// best keeps the first of what is found, the last of them on top, so that a hundred
+// thousand matches cost little more than looking at them.
+type best []match
+
+func (b best) Len() int           { return len(b) }
+func (b best) Less(i, j int) bool { return b[i].compare(b[j]) > 0 }
+func (b best) Swap(i, j int)      { b[i], b[j] = b[j], b[i] }
+func (b *best) Push(x any)        { *b = append(*b, x.(match)) }
+func (b *best) Pop() any {
+	last := (*b)[len(*b)-1]
+	*b = (*b)[:len(*b)-1]
+	return last
+}
+
+// search finds the packages in which every word occurs, and returns the first limit
+// of them, all if it is negative, and how many there are.
+func search(file []byte, words []string, limit int) ([]Hit, int) {
 	raw := make([][]byte, len(words))
-	for i, w := range words {
-		lower[i] = strings.ToLower(w)
-		raw[i] = []byte(lower[i])
-	}
-	type ranked struct {
-		Hit
-		rank int
-	}
-	var found []ranked
-	// Most of the file is passed over in one go, by the longest word.
 	var longest []byte
-	for _, w := range raw {
-		if len(w) > len(longest) {
-			longest = w
+	for i, w := range words {
+		raw[i] = []byte(strings.ToLower(w))
+		if len(raw[i]) > len(longest) {
+			longest = raw[i]
 		}
 	}
-next:
+	var found best
+	total := 0
 	for len(file) > 0 {
+		// Most of the file is passed over in one go, by the longest word.
 		at := bytes.Index(file, longest)
 		if at < 0 {
 			break
@@ -111,44 +135,69 @@ next:
 		}
 		line := file[begin:end]
 		file = file[min(end+1, len(file)):]
-		if len(line) == 0 || line[0] == '#' {
+		rank, ok := rankOf(line, raw)
+		if !ok {
 			continue
 		}
-		for _, w := range raw {
-			if !bytes.Contains(line, w) {
-				continue next
-			}
+		total++
+		m := match{rank, line}
+		switch {
+		case limit < 0 || len(found) < limit:
+			heap.Push(&found, m)
+		case limit > 0 && m.compare(found[0]) < 0:
+			found[0] = m
+			heap.Fix(&found, 0)
 		}
-		f := strings.Split(string(line), "\t")
-		if len(f) < 4 {
-			continue
-		}
-		h := Hit{Name: f[0], Version: f[1], Description: f[3]}
-		for _, k := range strings.Fields(f[2]) {
-			h.Hooks = append(h.Hooks, manifest.Hook(k))
-		}
-		rank := 0
-		for _, w := range lower {
-			switch {
-			case h.Name == w:
-			case strings.HasPrefix(h.Name, w):
-				rank++
-			case strings.Contains(h.Name, w):
-				rank += 2
-			case slices.Contains(h.Hooks, manifest.Hook(w)):
-				rank += 3
-			case strings.Contains(f[len(f)-1], w):
-				rank += 4
-			default:
-				continue next
-			}
-		}
-		found = append(found, ranked{h, rank})
 	}
-	slices.SortFunc(found, func(a, b ranked) int { return cmp.Or(a.rank-b.rank, strings.Compare(a.Name, b.Name)) })
+	slices.SortFunc(found, match.compare)
 	hits := make([]Hit, len(found))
-	for i, f := range found {
-		hits[i] = f.Hit
+	for i, m := range found {
+		f := strings.Split(string(m.line), "\t")
+		hits[i] = Hit{Name: f[0], Version: f[1], Description: f[3]}
+		for _, k := range strings.Fields(f[2]) {
+			hits[i].Hooks = append(hits[i].Hooks, manifest.Hook(k))
+		}
 	}
-	return hits
+	return hits, total
+}
+
+// rankOf says whether every word occurs in what a line says of a package, and how far
+// from the name; the words are in lower case.
+func rankOf(line []byte, words [][]byte) (rank int, ok bool) {
+	if len(line) == 0 || line[0] == '#' {
+		return 0, false
+	}
+	name, rest, ok1 := bytes.Cut(line, []byte("\t"))
+	_, rest, ok2 := bytes.Cut(rest, []byte("\t")) // the version
+	hooks, rest, ok3 := bytes.Cut(rest, []byte("\t"))
+	if !ok1 || !ok2 || !ok3 {
+		return 0, false
+	}
+	description := rest[bytes.LastIndexByte(rest, '\t')+1:]
+	for _, w := range words {
+		at := bytes.Index(name, w)
+		switch {
+		case at == 0 && len(w) == len(name):
+		case at == 0:
+			rank++
+		case at > 0:
+			rank += 2
+		case hasField(hooks, w):
+			rank += 3
+		case bytes.Contains(description, w):
+			rank += 4
+		default:
+			return 0, false
+		}
+	}
+	return rank, true
+}
+
+func hasField(list, want []byte) bool {
+	for f := range bytes.FieldsSeq(list) {
+		if bytes.Equal(f, want) {
+			return true
+		}
+	}
+	return false
 }

@@ -41,7 +41,7 @@ func syncAt(ctx context.Context, remote Remote, dir string, root []byte, now tim
 	if err != nil {
 		return nil, refuse("root.json", err)
 	}
-	l := local{dir}
+	l := local{dir: dir}
 	unlock, err := l.lock()
 	if err != nil {
 		return nil, err
@@ -55,6 +55,7 @@ func syncAt(ctx context.Context, remote Remote, dir string, root []byte, now tim
 	case cur.Anchor != anchor:
 		last = nil
 	}
+	l.bulk = last == nil
 	state, err := remote.Head(ctx)
 	if err == nil && state == "" {
 		err = fs.ErrNotExist

@@ -140,10 +140,16 @@ func (a *app) syncCommand() *cobra.Command {
 	}
 }
 
+// searchLimit is how many packages a search shows: nobody reads more.
+const searchLimit = 100
+
 func (a *app) searchCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:     "search [WORD…]",
-		Short:   "Find packages in the index by name, description and hook",
+	limit := searchLimit
+	cmd := &cobra.Command{
+		Use:   "search [WORD…]",
+		Short: "Find packages in the index by name, description and hook",
+		Long: "Finds the packages in whose name, description or hooks every word occurs. It shows the first\n" +
+			"100 and says how many more there are; with --json it shows all, if --limit is not given.",
 		GroupID: groupPackages,
 		Args:    cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, words []string) error {
@@ -151,11 +157,14 @@ func (a *app) searchCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			hits, err := x.Search(words...)
+			if limit == 0 || a.ui.json && !cmd.Flags().Changed("limit") {
+				limit = -1
+			}
+			hits, total, err := x.Top(limit, words...)
 			if err != nil {
 				return err
 			}
-			return a.ui.answer(append([]index.Hit{}, hits...), func(w io.Writer) {
+			err = a.ui.answer(append([]index.Hit{}, hits...), func(w io.Writer) {
 				var rows []string
 				for _, h := range hits {
 					rows = append(rows, row(h.Name, h.Version, join(h.Hooks), h.Description))
@@ -166,8 +175,14 @@ func (a *app) searchCommand() *cobra.Command {
 				}
 				table(w, "NAME\tVERSION\tHOOKS\tDESCRIPTION", rows...)
 			})
+			if n := total - len(hits); n > 0 && err == nil {
+				a.ui.step("and %d more: give more words, or --limit 0", n)
+			}
+			return err
 		},
 	}
+	cmd.Flags().IntVar(&limit, "limit", searchLimit, "show at most so `many`; 0 shows all")
+	return cmd
 }
 
 func join[T ~string](list []T) string {
