@@ -1,142 +1,182 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 
-//! The cache: sets of four ways, one lock per set.
+//! The cache: sets of ways, one lock per set, the least recently used way goes first.
 //!
 //! A way keeps the text of one item exactly as memcached sent it, so a hit is a
-//! copy. It is filled only by the answer to a request that this cache saw arrive
-//! and let through (the *asker*); a change to the key forgets both the text and
-//! the asker, so an answer that memcached wrote before it saw the change fills
-//! nothing. The oldest way of a set gives place to a new key.
-//!
-//! What that does not close: a request that arrives after a change, and that
-//! memcached's other thread answers before it applies that change.
+//! copy. When it may be filled is the heart of the matter. A change to a key of
+//! the set is *under way* from when its request is seen until the reply to it is, or
+//! until it must have been carried out. While one is, nobody may fill the set;
+//! and each change gives the set a new version, so that a reply to a request that
+//! saw another version fills nothing. So memcached read what fills a way at a time at
+//! which every earlier change had been carried out and no later one had arrived: the value is the
+//! current one, and the next change forgets it before memcached sees it.
 
 use iu::prelude::*;
 
+use crate::clock;
+
 /// Longest text kept, in bytes: with the frame header, `END` and the packet
 /// headers it fits an Ethernet frame of 1500 bytes.
-pub const MAX_TEXT: usize = 1400;
+pub const MAX_TEXT: usize = 1408;
 
-/// Sets in the table; a power of two.
-pub const SETS: u32 = 1024;
+/// Most sets; a power of two.
+pub const SETS: u32 = 4096;
 
 /// Keys that a set has room for.
 pub const WAYS: usize = 4;
+
+/// Sets in use, as a power of two. A set is 4 items and 6 KiB.
+#[param(default = 10, min = 0, max = 12)]
+static SETS_LOG2: Param<u8>;
+
+/// Longest data of an item that is kept, in bytes.
+#[param(default = 1400, min = 0, max = 1400)]
+static MAX_VALUE: Param<u16>;
 
 /// Room for one item.
 #[plain]
 pub struct Way {
     /// When `text` was asked for, CLOCK_MONOTONIC in ns; 0: no text.
     born: u64,
-    /// Who may fill this way; 0: nobody.
-    asker: u64,
-    /// When the asker's request arrived, CLOCK_MONOTONIC in ns.
-    asked: u64,
-    /// Hash of the key of `text`.
-    hash: u32,
-    /// Hash of the asker's key.
-    asked_hash: u32,
+    /// Until when it may be served.
+    good: u64,
+    /// Hash of its key.
+    hash: u64,
+    /// The set's `tick` when it was last used.
+    used: u32,
     /// Bytes of `text` in use.
-    len: u64,
+    len: u32,
     text: [u8; MAX_TEXT],
 }
 
 /// The ways that a key can be in.
 #[plain]
 pub struct Set {
+    /// Counts the changes to keys of this set.
+    version: u32,
+    /// Changes under way.
+    pending: u32,
+    /// Counts how often `pending` was given up as too old.
+    epoch: u32,
+    /// Counts uses.
+    tick: u32,
+    /// When the changes under way are given up.
+    pending_until: u64,
     ways: [Way; WAYS],
+}
+
+impl Set {
+    fn settle(&mut self, now: u64) {
+        if self.pending > 0 && now > self.pending_until {
+            self.pending = 0;
+            self.epoch = self.epoch.wrapping_add(1);
+        }
+    }
 }
 
 #[map]
 static CACHE: LockedArray<Set, SETS> = LockedArray::new();
 
-/// When everything was last forgotten, CLOCK_MONOTONIC in ns.
-#[map]
-static FORGOTTEN: Array<u64, 1> = Array::new();
-
-/// FNV-1a: short, and good enough for keys that a client chooses. A client that
-/// aims at one set gets a slow cache for its own keys.
-pub fn hash(key: &[u8]) -> u32 {
-    key.iter().fold(0x811c_9dc5, |h: u32, &b| (h ^ u32::from(b)).wrapping_mul(0x0100_0193))
-}
-
 /// Where a key's ways are.
-pub fn set_of(hash: u32) -> u32 {
-    hash & (SETS - 1)
+#[inline(always)]
+pub fn set_of(hash: u64) -> u32 {
+    hash as u32 & ((1 << SETS_LOG2.get()) - 1) & (SETS - 1)
 }
 
-fn forgotten() -> u64 {
-    FORGOTTEN.get(0).unwrap_or(u64::MAX)
+/// Whether an item with so many bytes of data is kept.
+pub fn is_kept(bytes: usize) -> bool {
+    bytes <= usize::from(MAX_VALUE.get())
 }
 
-/// Appends the text of `key` to `reply` at `at` and returns where it ends.
-/// `None`: not here, or no room.
-pub fn read(key: &[u8], hash: u32, reply: &mut [u8], at: usize) -> Option<usize> {
-    let forgotten = forgotten();
-    let set = CACHE.lock(set_of(hash))?;
-    let way = set.ways.iter().find(|w| w.hash == hash && w.born > forgotten)?;
-    let text = way.text.get(..way.len as usize)?;
-    if !crate::proto::text_is_of(text, key) {
+/// Gives the text of the way with this hash, if it is current, to `f` while nobody
+/// can change it; whether it is of the right key, `f` has to see. `None`: not here, or `f` said so.
+#[inline(always)]
+pub fn read<R>(hash: u64, f: impl FnOnce(&[u8]) -> Option<R>) -> Option<R> {
+    let forgotten = clock::forgotten();
+    let mut set = CACHE.lock(set_of(hash))?;
+    let tick = set.tick.wrapping_add(1);
+    set.tick = tick;
+    let way = set.ways.iter_mut().find(|w| w.hash == hash)?;
+    if way.born <= forgotten || (way.good != clock::NEVER && time::ktime_ns() >= way.good) {
         return None;
     }
-    let end = at.checked_add(text.len())?;
-    reply.get_mut(at..end)?.copy_from_slice(text);
-    Some(end)
+    way.used = tick;
+    f(way.text.get(..way.len as usize)?)
 }
 
-/// Remembers that `asker`'s request for a key that is not here went to memcached.
-pub fn ask(hash: u32, asker: u64, now: u64) {
-    let Some(mut set) = CACHE.lock(set_of(hash)) else {
-        return;
-    };
-    // A hash has one way at most, or a change would have to look at all of them.
-    let rank =
-        |w: &Way| if w.hash == hash || w.asked_hash == hash { 0 } else { w.born.max(w.asked) + 1 };
-    if let Some(way) = set.ways.iter_mut().min_by_key(|w| rank(w)) {
-        way.asker = asker;
-        way.asked = now;
-        way.asked_hash = hash;
-    }
+/// The version of a key's set, `None` while a change is under way.
+pub fn version(hash: u64, now: u64) -> Option<u32> {
+    let mut set = CACHE.lock(set_of(hash))?;
+    set.settle(now);
+    (set.pending == 0).then_some(set.version)
 }
 
-/// Keeps the text that memcached sent to `asker`. Whether it was kept.
-pub fn fill(hash: u32, asker: u64, text: &[u8]) -> bool {
-    let forgotten = forgotten();
+/// Keeps the text of a key that was asked for at `asked`, when the set had this
+/// version; it may be served until `good`. Whether it was kept.
+pub fn fill(hash: u64, asked: u64, version: u32, good: u64, text: &[u8]) -> bool {
+    let forgotten = clock::forgotten();
     let Some(mut set) = CACHE.lock(set_of(hash)) else {
         return false;
     };
-    let wanted = |w: &&mut Way| w.asker == asker && w.asked_hash == hash && w.asked > forgotten;
-    let Some(way) = set.ways.iter_mut().find(wanted) else {
+    if set.pending > 0 || set.version != version || asked <= forgotten {
+        return false;
+    }
+    let tick = set.tick.wrapping_add(1);
+    set.tick = tick;
+    // A hash has one way at most, or a change would have to look at all of them.
+    let rank = |w: &Way| {
+        if w.hash == hash {
+            u64::MAX
+        } else if w.born <= forgotten {
+            u64::MAX - 1
+        } else {
+            u64::from(tick.wrapping_sub(w.used))
+        }
+    };
+    let Some(way) = set.ways.iter_mut().max_by_key(|w| rank(w)) else {
         return false;
     };
     let Some(to) = way.text.get_mut(..text.len()) else {
         return false;
     };
     to.copy_from_slice(text);
-    way.len = text.len() as u64;
+    way.len = text.len() as u32;
     way.hash = hash;
-    way.born = way.asked;
-    way.asker = 0;
+    way.born = asked;
+    way.good = good;
+    way.used = tick;
     true
 }
 
-/// Forgets the item of a key, and who asked for it.
-pub fn invalidate(hash: u32) {
-    let Some(mut set) = CACHE.lock(set_of(hash)) else {
-        return;
-    };
-    for way in &mut set.ways {
-        if way.hash == hash {
-            way.born = 0;
-        }
-        if way.asked_hash == hash {
-            way.asker = 0;
-        }
-    }
+/// What [`change`] says of a set.
+#[derive(Clone, Copy)]
+pub struct Changed {
+    /// To be given to [`done`].
+    pub epoch: u32,
+    /// No other change to the set was under way.
+    pub alone: bool,
 }
 
-/// Forgets everything, by time: what was asked for before now counts no more.
-pub fn invalidate_all(now: u64) {
-    // Value 0 of an array of one is always there.
-    let _ = FORGOTTEN.set(0, now);
+/// A change to a key has arrived: forgets its item, and lets nobody fill the set
+/// until [`done`], or until `until`.
+pub fn change(hash: u64, now: u64, until: u64) -> Option<Changed> {
+    let mut set = CACHE.lock(set_of(hash))?;
+    set.settle(now);
+    let alone = set.pending == 0;
+    set.version = set.version.wrapping_add(1);
+    set.pending = set.pending.saturating_add(1);
+    set.pending_until = if alone { until } else { set.pending_until.max(until) };
+    if let Some(way) = set.ways.iter_mut().find(|w| w.hash == hash) {
+        way.born = 0;
+    }
+    Some(Changed { epoch: set.epoch, alone })
+}
+
+/// A change was carried out.
+pub fn done(set: u32, epoch: u32) {
+    if let Some(mut set) = CACHE.lock(set)
+        && set.epoch == epoch
+    {
+        set.pending = set.pending.saturating_sub(1);
+    }
 }

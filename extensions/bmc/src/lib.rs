@@ -3,22 +3,33 @@
 //! A cache in front of memcached, in the kernel.
 //!
 //! `rx` answers `get` requests over UDP before the network stack sees them, and
-//! watches for requests that change items, over UDP and TCP. `tx` fills the cache
-//! from memcached's own answers. Whatever is not understood goes to memcached
-//! untouched. The design follows BMC (Ghigoff et al., NSDI '21).
+//! watches for requests that change items, over UDP and TCP. `tx` watches what
+//! memcached answers: it fills the cache from replies to `get`, and sees by the others that
+//! changes were carried out. Whatever is not understood goes to memcached untouched. The
+//! design follows BMC (Ghigoff et al., NSDI '21), and is stricter about what may fill the
+//! cache: see `cache.rs`.
 
 #![cfg_attr(target_os = "none", no_std)]
 #![forbid(unsafe_code)]
 
+pub mod asks;
 pub mod cache;
+pub mod clock;
+pub mod conn;
 pub mod packet;
 pub mod proto;
+pub mod report;
 #[cfg(test)]
 mod tests;
+pub mod ttl;
 
+use asks::{Asker, Key};
+use conn::{Ends, Seen};
 use iu::prelude::*;
-use packet::{HEADERS, Packet};
-use proto::{Change, UDP_HEADER};
+use packet::{Packet, Place};
+use proto::ascii;
+use proto::get::{self, END, UDP_HEADER, key_hash, text_is_of};
+use report::Report;
 
 /// memcached's port, UDP and TCP.
 #[param(default = 11211, min = 1, max = 65535)]
@@ -26,7 +37,7 @@ static PORT: Param<u16>;
 
 /// Counters, by [`Count`].
 #[map]
-static STATS: PerCpuArray<u64, 6> = PerCpuArray::new();
+static STATS: PerCpuArray<u64, 9> = PerCpuArray::new();
 
 /// What `STATS` counts, in its order.
 #[derive(Clone, Copy)]
@@ -36,147 +47,311 @@ pub enum Count {
     Hits = 0,
     /// `get` requests that went to memcached.
     Misses = 1,
-    /// Items taken over from memcached's answers.
+    /// Items taken over from memcached's replies.
     Fills = 2,
-    /// Keys forgotten because a request may change them.
-    Changes = 3,
+    /// Items not taken over, as a change was under way or had come in between.
+    Overtaken = 3,
+    /// Items not taken over, as it is not known when they expire.
+    Ageless = 4,
+    /// Changes to keys.
+    Changes = 5,
     /// Times that everything was forgotten.
-    Flushes = 4,
+    Flushes = 6,
+    /// Segments on connections of which it was not known where in the stream they are.
+    Lost = 7,
     /// Hits whose reply found no room in the packet.
-    NoRoom = 5,
+    NoRoom = 8,
 }
 
 fn count(what: Count) {
     STATS.update(what as u32, |n: u64| n.wrapping_add(1));
 }
 
+fn count_by(what: Count, by: u64) {
+    if by > 0 {
+        STATS.update(what as u32, |n: u64| n.wrapping_add(by));
+    }
+}
+
 /// Longest reply in bytes: the frame header, one or more texts, `END`.
 const MAX_REPLY: usize = UDP_HEADER + cache::MAX_TEXT + END.len();
-const END: &[u8] = b"END\r\n";
 
 #[xdp(on_fault = pass)]
 fn rx(mut ctx: XdpContext) -> XdpAction {
-    match packet::parse(ctx.packet()) {
-        Packet::Udp { port, payload } if port == PORT.get() => {
-            let mut reply = [0; MAX_REPLY];
-            match answer(ctx.packet(), payload, &mut reply) {
-                Some(len) => send(&mut ctx, reply.get(..len).unwrap_or(&[])),
-                None => XdpAction::Pass,
-            }
-        }
-        Packet::Tcp { port, payload } if port == PORT.get() => {
-            watch(payload);
-            XdpAction::Pass
-        }
-        Packet::Opaque => {
-            invalidate_all();
+    let frame = ctx.packet();
+    match packet::parse(frame, frame.len()) {
+        Packet::Udp(place) if place.to == PORT.get() => datagram(&mut ctx, &place),
+        Packet::Tcp(place) if place.to == PORT.get() => {
+            segment(frame, &place);
             XdpAction::Pass
         }
         _ => XdpAction::Pass,
     }
 }
 
-/// Writes the reply to a datagram and returns its length; `None` if memcached
-/// must see the request.
-fn answer(frame: &[u8], payload: &[u8], reply: &mut [u8]) -> Option<usize> {
-    let Some((request, message)) = proto::single_datagram(payload) else {
-        // memcached refuses requests of several datagrams, but it is not for us
-        // to rely on that.
-        invalidate_all();
-        return None;
-    };
-    let Some(keys) = proto::parse_get(message) else {
-        watch(message);
-        return None;
-    };
-    let client = packet::udp_client(frame, false, request)?;
-
-    let mut end = UDP_HEADER;
-    let mut missed = false;
-    for key in keys {
-        let hash = cache::hash(key);
-        match cache::read(key, hash, reply, end) {
-            Some(next) => end = next,
-            None => {
-                cache::ask(hash, client, time::ktime_ns());
-                missed = true;
-            }
-        }
-    }
-    let total = end + END.len();
-    // Served only whole: memcached answers all keys or none of them.
-    if missed || total > MAX_REPLY {
-        count(Count::Misses);
-        return None;
-    }
-    reply.get_mut(end..total)?.copy_from_slice(END);
-    reply.get_mut(..UDP_HEADER)?.copy_from_slice(payload.get(..UDP_HEADER)?);
-    Some(total)
-}
-
-/// Puts the reply into the request's packet and sends it back.
-fn send(ctx: &mut XdpContext, reply: &[u8]) -> XdpAction {
-    let want = HEADERS + reply.len();
-    let have = ctx.packet().len();
-    let Ok(delta) = i32::try_from(want as i64 - have as i64) else {
+/// Serves a datagram, or watches it go by.
+#[inline(always)]
+fn datagram(ctx: &mut XdpContext, place: &Place) -> XdpAction {
+    let frame = ctx.packet();
+    let Some(payload) = frame.get(place.start..place.end) else {
         return XdpAction::Pass;
     };
+    let request = get::single_datagram(payload).and_then(|(id, message)| Some((id, get::get_line(message)?)));
+    let Some((id, line)) = request.filter(|_| !place.fragment) else {
+        watch(payload, place.fragment);
+        return XdpAction::Pass;
+    };
+    // What the stack would drop or answer elsewhere is left to it.
+    if !place.plain || !packet::header_is_intact(frame, place) {
+        return XdpAction::Pass;
+    }
+    let Some(hash) = key_hash(line) else {
+        return several(ctx, place, id);
+    };
+    if let Some(verdict) = hit(ctx, place, id, hash) {
+        return verdict;
+    }
+    miss(ctx.packet(), place, id);
+    XdpAction::Pass
+}
+
+/// Answers a request for one key from the cache.
+#[inline(always)]
+fn hit(ctx: &mut XdpContext, place: &Place, id: u16, hash: u64) -> Option<XdpAction> {
+    cache::read(hash, |text| {
+        let key = ctx.packet().get(place.start + UDP_HEADER + 4..place.end - 2)?;
+        if !text_is_of(text, key) {
+            return None;
+        }
+        send(ctx, place, id, text.len(), |to| {
+            to.copy_from_slice(text);
+            Some(())
+        })
+    })
+}
+
+/// Makes a reply of the request's packet, in which `write` writes `len` bytes of
+/// text. `None`: there is no room, and the packet is as it was.
+#[inline(always)]
+fn send(
+    ctx: &mut XdpContext,
+    place: &Place,
+    id: u16,
+    len: usize,
+    write: impl FnOnce(&mut [u8]) -> Option<()>,
+) -> Option<XdpAction> {
+    let headers = packet::reply_headers(place);
+    let payload = UDP_HEADER + len + END.len();
+    let total = headers + payload;
+    let delta = i32::try_from(total as i64 - ctx.packet().len() as i64).ok()?;
     if ctx.adjust_tail(delta).is_err() {
         count(Count::NoRoom);
-        return XdpAction::Pass;
+        return None;
     }
-    let frame = ctx.packet_mut();
-    let filled = packet::turn_around(frame, reply.len()).is_some();
-    match frame.get_mut(HEADERS..want) {
-        Some(to) if filled => {
-            to.copy_from_slice(reply);
+    let fill = || {
+        let frame = ctx.packet_mut().get_mut(..total)?;
+        let (frame_header, text) = frame.get_mut(headers..)?.split_first_chunk_mut::<UDP_HEADER>()?;
+        let [i0, i1] = id.to_be_bytes();
+        *frame_header = [i0, i1, 0, 0, 0, 1, 0, 0];
+        let (text, end) = text.split_last_chunk_mut()?;
+        *end = *END;
+        write(text)?;
+        packet::turn_around(frame, place, payload)
+    };
+    match fill() {
+        Some(()) => {
             count(Count::Hits);
-            XdpAction::Tx
+            Some(XdpAction::Tx)
         }
         // The packet is no request any more, so nobody may see it.
-        _ => XdpAction::Drop,
+        None => Some(XdpAction::Drop),
     }
 }
 
-fn watch(stream: &[u8]) {
-    proto::changes(stream, |change| match change {
-        Change::Key(key) => {
-            cache::invalidate(cache::hash(key));
-            count(Count::Changes);
+/// Serves a request for several keys, if every one is here.
+#[inline(never)]
+fn several(ctx: &mut XdpContext, place: &Place, id: u16) -> XdpAction {
+    let mut text = [0; cache::MAX_TEXT];
+    match collect(ctx.packet(), place, &mut text) {
+        Some(len) => {
+            let text = text.get(..len).unwrap_or(&[]);
+            let verdict = send(ctx, place, id, len, |to| {
+                to.copy_from_slice(text);
+                Some(())
+            });
+            verdict.unwrap_or(XdpAction::Pass)
         }
-        Change::All => invalidate_all(),
-    });
+        None => {
+            miss(ctx.packet(), place, id);
+            XdpAction::Pass
+        }
+    }
 }
 
-fn invalidate_all() {
-    cache::invalidate_all(time::ktime_ns());
-    count(Count::Flushes);
+fn line_at<'a>(frame: &'a [u8], place: &Place) -> Option<&'a [u8]> {
+    get::get_line(frame.get(place.start + UDP_HEADER..place.end)?)
+}
+
+fn collect(frame: &[u8], place: &Place, to: &mut [u8]) -> Option<usize> {
+    let mut len = 0;
+    for key in get::keys(line_at(frame, place)?)? {
+        len = cache::read(key_hash(key)?, |text| {
+            let end = len + text.len();
+            if !text_is_of(text, key) {
+                return None;
+            }
+            to.get_mut(len..end)?.copy_from_slice(text);
+            Some(end)
+        })?;
+    }
+    Some(len)
+}
+
+/// Notes a request that memcached gets to see, so that its reply may fill the cache.
+#[inline(never)]
+fn miss(frame: &[u8], place: &Place, id: u16) -> Option<()> {
+    count(Count::Misses);
+    let now = time::ktime_ns();
+    let (client, _) = packet::addresses(frame, place)?;
+    let mut noted = [Key::NONE; asks::MAX_KEYS];
+    let mut room = noted.iter_mut();
+    for key in get::keys(line_at(frame, place)?)? {
+        let hash = key_hash(key)?;
+        if let Some(version) = cache::version(hash, now) {
+            match room.next() {
+                Some(to) => *to = Key::new(hash, version),
+                None => break,
+            }
+        } else {
+            count(Count::Overtaken);
+        }
+    }
+    asks::note(&Asker::new(client, place.from, id), &noted, now);
+    Some(())
+}
+
+/// A datagram to memcached that is not one plain `get`.
+#[inline(never)]
+fn watch(payload: &[u8], fragment: bool) {
+    let mut report = Report::new(false);
+    let Some(message) = payload.get(UDP_HEADER..) else {
+        return;
+    };
+    if message.first() == Some(&proto::binary::REQUEST) {
+        report.all(true);
+    } else {
+        ascii::scan(message, &mut |c| report.add(c));
+    }
+    apply(&mut report, if fragment { clock::LATE } else { clock::settle() });
+}
+
+fn apply(report: &mut Report, hold: u64) {
+    let applied = report.apply(time::ktime_ns(), hold);
+    count_by(Count::Changes, applied.keys);
+    count_by(Count::Flushes, u64::from(applied.all));
+}
+
+/// A segment to memcached.
+#[inline(never)]
+fn segment(frame: &[u8], place: &Place) -> Option<()> {
+    let mut report = Report::new(!place.fragment);
+    if place.fragment {
+        // What is in the others is not known, nor when they come.
+        report.all(true);
+        apply(&mut report, clock::LATE);
+        return None;
+    }
+    let header = packet::tcp(frame, place)?;
+    let (client, server) = packet::addresses(frame, place)?;
+    let ends = Ends::new(client, place.from, server);
+    match conn::received(&ends, header, frame.get(place.start..place.end)?, &mut report) {
+        Seen::Nothing => return None,
+        Seen::Followed => {}
+        Seen::Lost => count(Count::Lost),
+    }
+    apply(&mut report, clock::settle());
+    conn::under_way(&ends, &mut report);
+    Some(())
 }
 
 #[tc(on_fault = unspec)]
 fn tx(ctx: TcContext) -> TcAction {
-    let mut headers = [0; HEADERS];
-    if ctx.load(0, &mut headers).is_ok() && packet::is_udp_from(&headers, PORT.get()) {
-        let mut frame = [0; HEADERS + MAX_REPLY];
-        // A longer answer is of several datagrams, or of an item that is not kept.
-        if let Some(frame) = frame.get_mut(..ctx.len())
-            && ctx.load(0, frame).is_ok()
-        {
-            take_over(frame);
+    let mut headers = [0; packet::MAX_HEADERS];
+    let len = ctx.len().min(packet::MAX_HEADERS);
+    if let Some(headers) = headers.get_mut(..len)
+        && ctx.load(0, headers).is_ok()
+    {
+        match packet::parse(headers, ctx.len()) {
+            Packet::Udp(place) if place.from == PORT.get() => {
+                take_over(&ctx, headers, &place);
+            }
+            Packet::Tcp(place) if place.from == PORT.get() => {
+                acknowledge(&ctx, headers, &place);
+            }
+            _ => {}
         }
     }
     TcAction::Unspec
 }
 
-/// Fills the cache from one of memcached's answers.
-fn take_over(frame: &[u8]) -> Option<()> {
-    let (request, mut reply) = proto::single_datagram(frame.get(HEADERS..)?)?;
-    let client = packet::udp_client(frame, true, request)?;
-    while let Some((value, rest)) = proto::split_value(reply) {
-        if cache::fill(cache::hash(value.key), client, value.text) {
-            count(Count::Fills);
-        }
+/// Fills the cache from one of memcached's replies.
+#[inline(never)]
+fn take_over(ctx: &TcContext, headers: &[u8], place: &Place) -> Option<()> {
+    let mut buffer = [0; MAX_REPLY];
+    let (_, client) = packet::addresses(headers, place)?;
+    let now = time::ktime_ns();
+    let len = place.end.checked_sub(place.start)?;
+    let Some(payload) = buffer.get_mut(..len) else {
+        // Longer than what is kept: only whether it is the last datagram matters.
+        let (head, tail) = buffer.split_at_mut_checked(UDP_HEADER)?;
+        let tail = tail.get_mut(..END.len())?;
+        ctx.load(place.start, head).ok()?;
+        ctx.load(place.end - END.len(), tail).ok()?;
+        let id = get::last_datagram(buffer.get(..UDP_HEADER + END.len())?)?;
+        asks::answered(&Asker::new(client, place.to, id), true, now);
+        return None;
+    };
+    ctx.load(place.start, payload).ok()?;
+    let last = get::last_datagram(payload);
+    let Some((id, mut reply)) = get::single_datagram(payload) else {
+        asks::answered(&Asker::new(client, place.to, last?), true, now);
+        return None;
+    };
+    let (keys, asked) = asks::answered(&Asker::new(client, place.to, id), last.is_some(), now)?;
+    while let Some((value, rest)) = get::split_value(reply) {
+        keep(&keys, asked, &value, now);
         reply = rest;
+    }
+    Some(())
+}
+
+fn keep(keys: &asks::Keys, asked: u64, value: &get::Value<'_>, now: u64) -> Option<()> {
+    let hash = key_hash(value.key)?;
+    let key = keys.iter().find(|k| k.hash == hash)?;
+    if !cache::is_kept(value.bytes) {
+        return None;
+    }
+    let Some(good) = ttl::good_until(hash, now) else {
+        count(Count::Ageless);
+        return None;
+    };
+    let kept = cache::fill(hash, asked, key.version, good, value.text);
+    count(if kept { Count::Fills } else { Count::Overtaken });
+    Some(())
+}
+
+/// A segment from memcached: changes that it shows to be carried out are no longer under way.
+#[inline(never)]
+fn acknowledge(ctx: &TcContext, headers: &[u8], place: &Place) -> Option<()> {
+    let header = packet::tcp(headers, place)?;
+    let (server, client) = packet::addresses(headers, place)?;
+    let ends = Ends::new(client, place.to, server);
+    let len = place.end.saturating_sub(place.start);
+    let done = conn::sent(&ends, header, len, |at, to| ctx.load(place.start + at, to).is_ok())?;
+    done.apply();
+    if done.outdates {
+        clock::invalidate(time::ktime_ns().saturating_add(clock::settle()));
+        count(Count::Flushes);
     }
     Some(())
 }
