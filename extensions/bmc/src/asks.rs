@@ -105,7 +105,12 @@ pub fn note(asker: &Asker, keys: &Keys, now: u64) {
         ask.at = now;
         ask.keys = [Key::NONE; MAX_KEYS];
     } else if let Some(ask) = set.asks.iter_mut().find(|a| !open(a)) {
-        *ask = Ask { asker: *asker, unanswered: 1, at: now, keys: if crowded { [Key::NONE; MAX_KEYS] } else { *keys } };
+        *ask = Ask {
+            asker: *asker,
+            unanswered: 1,
+            at: now,
+            keys: if crowded { [Key::NONE; MAX_KEYS] } else { *keys },
+        };
     } else {
         set.crowded_until = now.saturating_add(UNANSWERED);
     }

@@ -47,7 +47,13 @@ static CHANGING: LockedArray<u64, 1> = LockedArray::new();
 
 fn eras() -> Eras {
     // Value 0 of an array of one is always there.
-    ERAS.get(0).unwrap_or(Eras { forgotten: NEVER, flush_from: 0, flush_until: 0, known_since: NEVER, seen_all_since: NEVER })
+    ERAS.get(0).unwrap_or(Eras {
+        forgotten: NEVER,
+        flush_from: 0,
+        flush_until: 0,
+        known_since: NEVER,
+        seen_all_since: NEVER,
+    })
 }
 
 fn change(f: impl FnOnce(&mut Eras)) {

@@ -233,7 +233,10 @@ pub fn received(ends: &Ends, tcp: Tcp, payload: &[u8], report: &mut Report) -> S
         return Seen::Nothing;
     }
     let end = tcp.seq.wrapping_add(payload.len() as u32);
-    if matches!(conn.state, state::SYNCED | state::RESYNC) && tcp.seq == conn.rx_next && conn.follow(payload, report) {
+    if matches!(conn.state, state::SYNCED | state::RESYNC)
+        && tcp.seq == conn.rx_next
+        && conn.follow(payload, report)
+    {
         conn.rx_next = end;
         conn.state = state::SYNCED;
         return Seen::Followed;
@@ -274,7 +277,11 @@ impl Conn {
         let mut rest = payload;
         let mut opened_before = self.rx_skip > 0;
         while !rest.is_empty() {
-            let next = if self.kind == kind::BINARY { self.binary(rest, report) } else { self.ascii(rest, report) };
+            let next = if self.kind == kind::BINARY {
+                self.binary(rest, report)
+            } else {
+                self.ascii(rest, report)
+            };
             match next {
                 Some(next) => rest = next,
                 None => return false,
@@ -504,7 +511,12 @@ fn next(n: u32) -> u32 {
 }
 
 /// Moves bytes from `rest` to the end of what is in `line` until it has `want`.
-fn gather<'a>(line: &mut [u8; LINE], len: &mut u32, rest: &'a [u8], want: usize) -> Option<&'a [u8]> {
+fn gather<'a>(
+    line: &mut [u8; LINE],
+    len: &mut u32,
+    rest: &'a [u8],
+    want: usize,
+) -> Option<&'a [u8]> {
     let have = *len as usize;
     let n = want.saturating_sub(have).min(rest.len());
     let (part, after) = rest.split_at_checked(n)?;
@@ -552,10 +564,16 @@ impl Done {
 const WINDOW: usize = 256;
 
 /// A segment from memcached with `len` bytes of data, which `load` copies out of it.
-pub fn sent(ends: &Ends, tcp: Tcp, len: usize, load: impl Fn(usize, &mut [u8]) -> bool) -> Option<Done> {
+pub fn sent(
+    ends: &Ends,
+    tcp: Tcp,
+    len: usize,
+    load: impl Fn(usize, &mut [u8]) -> bool,
+) -> Option<Done> {
     let mut set = CONNS.lock(ends.set())?;
     let conn = set.find(ends)?;
-    let mut done = Done { flights: [Flight { set: 0, epoch: 0, reply: 0 }; FLIGHTS], outdates: false };
+    let mut done =
+        Done { flights: [Flight { set: 0, epoch: 0, reply: 0 }; FLIGHTS], outdates: false };
     if tcp.flags & SYN != 0 {
         conn.tx_next = tcp.seq.wrapping_add(1);
         conn.flags |= OPEN;
@@ -578,7 +596,8 @@ pub fn sent(ends: &Ends, tcp: Tcp, len: usize, load: impl Fn(usize, &mut [u8]) -
     // Only a socket that has been read to its end is closed with FIN.
     let closed = tcp.flags & FIN != 0;
     for (to, flight) in done.flights.iter_mut().zip(&mut conn.flights) {
-        let answered = conn.flags & COUNTED != 0 && (conn.answered.wrapping_sub(flight.reply) as i32) >= 0;
+        let answered =
+            conn.flags & COUNTED != 0 && (conn.answered.wrapping_sub(flight.reply) as i32) >= 0;
         if flight.reply != 0 && (closed || answered) {
             *to = *flight;
             flight.reply = 0;

@@ -96,7 +96,8 @@ fn datagram(ctx: &mut XdpContext, place: &Place) -> XdpAction {
     let Some(payload) = frame.get(place.start..place.end) else {
         return XdpAction::Pass;
     };
-    let request = get::single_datagram(payload).and_then(|(id, message)| Some((id, get::get_line(message)?)));
+    let request =
+        get::single_datagram(payload).and_then(|(id, message)| Some((id, get::get_line(message)?)));
     let Some((id, line)) = request.filter(|_| !place.fragment) else {
         watch(payload, place.fragment);
         return XdpAction::Pass;
@@ -150,7 +151,8 @@ fn send(
     }
     let fill = || {
         let frame = ctx.packet_mut().get_mut(..total)?;
-        let (frame_header, text) = frame.get_mut(headers..)?.split_first_chunk_mut::<UDP_HEADER>()?;
+        let (frame_header, text) =
+            frame.get_mut(headers..)?.split_first_chunk_mut::<UDP_HEADER>()?;
         let [i0, i1] = id.to_be_bytes();
         *frame_header = [i0, i1, 0, 0, 0, 1, 0, 0];
         let (text, end) = text.split_last_chunk_mut()?;

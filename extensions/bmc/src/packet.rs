@@ -109,7 +109,17 @@ fn parse_ipv4(frame: &[u8], l3: usize, whole: usize) -> Option<Packet> {
     let more = fragment & 0x2000 != 0;
     // A source route says that the way back is not the way here.
     let plain = !more && (header == IPV4 || harmless(frame.get(l3 + IPV4..l3 + header)?));
-    let place = Place { l3, l4: l3 + header, start: 0, end, v6: false, plain, fragment: more, from: 0, to: 0 };
+    let place = Place {
+        l3,
+        l4: l3 + header,
+        start: 0,
+        end,
+        v6: false,
+        plain,
+        fragment: more,
+        from: 0,
+        to: 0,
+    };
     parse_l4(frame, *ip.get(9)?, place)
 }
 
@@ -138,8 +148,17 @@ fn parse_ipv6(frame: &[u8], l3: usize, whole: usize) -> Option<Packet> {
         return None;
     }
     let mut next = *ip.get(6)?;
-    let mut place =
-        Place { l3, l4: l3 + IPV6, start: 0, end, v6: true, plain: true, fragment: false, from: 0, to: 0 };
+    let mut place = Place {
+        l3,
+        l4: l3 + IPV6,
+        start: 0,
+        end,
+        v6: true,
+        plain: true,
+        fragment: false,
+        from: 0,
+        to: 0,
+    };
     for _ in 0..EXTENSIONS {
         let header = frame.get(place.l4..place.l4 + 8);
         match next {
@@ -236,7 +255,9 @@ pub fn header_is_intact(frame: &[u8], place: &Place) -> bool {
     if place.v6 {
         return true;
     }
-    let Some((header, options)) = frame.get(place.l3..place.l4).and_then(|h| h.split_first_chunk::<IPV4>()) else {
+    let Some((header, options)) =
+        frame.get(place.l3..place.l4).and_then(|h| h.split_first_chunk::<IPV4>())
+    else {
         return false;
     };
     // Four bytes at a time and in the machine's order: a sum that is all ones is so in any order.
@@ -291,7 +312,8 @@ pub fn turn_around(frame: &mut [u8], place: &Place, payload: usize) -> Option<()
         .word32(dst)
         .finish();
     let [c0, c1] = sum.to_be_bytes();
-    let ip = [0x45, tos, t0, t1, 0, 0, 0x40, 0, 64, PROTO_UDP, c0, c1, d0, d1, d2, d3, s0, s1, s2, s3];
+    let ip =
+        [0x45, tos, t0, t1, 0, 0, 0x40, 0, 64, PROTO_UDP, c0, c1, d0, d1, d2, d3, s0, s1, s2, s3];
     let (to_ip, to_udp) = headers.split_first_chunk_mut::<IPV4>()?;
     *to_ip = ip;
     // No UDP checksum, as RFC 768 allows over IPv4: Ethernet's covers the frame.
@@ -311,7 +333,8 @@ fn turn_around6(frame: &mut [u8], place: &Place, udp: [u8; UDP]) -> Option<()> {
     let len = u16::from_be_bytes([l0, l1]);
     let datagram = rest.get_mut(..usize::from(len))?;
     *datagram.first_chunk_mut()? = udp;
-    let sum = Sum::new().bytes(header.get(8..40)?).word(u16::from(PROTO_UDP)).word(len).bytes(datagram);
+    let sum =
+        Sum::new().bytes(header.get(8..40)?).word(u16::from(PROTO_UDP)).word(len).bytes(datagram);
     datagram.get_mut(6..8)?.copy_from_slice(&sum.finish_udp().to_be_bytes());
     Some(())
 }

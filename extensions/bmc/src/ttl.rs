@@ -104,7 +104,8 @@ pub fn learn(hash: u64, expiry: Expiry, alone: bool, now: u64) {
     }
     s.key = hash;
     s.learnt = now;
-    (s.good, s.gone) = if certain { (good, gone) } else { (good.min(was_good), gone.max(was_gone)) };
+    (s.good, s.gone) =
+        if certain { (good, gone) } else { (good.min(was_good), gone.max(was_gone)) };
 }
 
 /// Until when the item of a key lives at least; `None`: not known, or not even until now.

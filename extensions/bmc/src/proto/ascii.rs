@@ -65,7 +65,9 @@ pub fn request(line: &[u8], report: &mut impl FnMut(Change<'_>)) -> Option<Reque
     let command = words.next()?;
     match command {
         b"get" | b"gets" => words.next().map(|_| PLAIN),
-        b"set" | b"add" | b"replace" | b"append" | b"prepend" | b"cas" => store(command, words, report),
+        b"set" | b"add" | b"replace" | b"append" | b"prepend" | b"cas" => {
+            store(command, words, report)
+        }
         b"gat" | b"gats" => {
             let expiry = Expiry::Becomes(parse_time(words.next()?)?);
             let mut count = 0;
@@ -122,7 +124,11 @@ pub fn request(line: &[u8], report: &mut impl FnMut(Change<'_>)) -> Option<Reque
     }
 }
 
-fn store(command: &[u8], mut words: Words<'_>, report: &mut impl FnMut(Change<'_>)) -> Option<Request> {
+fn store(
+    command: &[u8],
+    mut words: Words<'_>,
+    report: &mut impl FnMut(Change<'_>),
+) -> Option<Request> {
     let key = words.key()?;
     parse_u32(words.next()?)?;
     let time = parse_time(words.next()?)?;
@@ -145,10 +151,15 @@ fn data(bytes: u32) -> Option<u32> {
 }
 
 /// `mg`, `ms`, `md`, `ma`: a key, for `ms` the length of data, and flags of one letter, some with a value.
-fn meta(command: &[u8], mut words: Words<'_>, report: &mut impl FnMut(Change<'_>)) -> Option<Request> {
+fn meta(
+    command: &[u8],
+    mut words: Words<'_>,
+    report: &mut impl FnMut(Change<'_>),
+) -> Option<Request> {
     let key = words.key()?;
     let data = if command == b"ms" { data(parse_u32(words.next()?)?)? } else { 0 };
-    let (mut quiet, mut creates, mut encoded, mut conditional, mut append) = (false, false, false, false, false);
+    let (mut quiet, mut creates, mut encoded, mut conditional, mut append) =
+        (false, false, false, false, false);
     let mut time = None;
     for flag in words {
         match flag {
@@ -177,13 +188,32 @@ fn meta(command: &[u8], mut words: Words<'_>, report: &mut impl FnMut(Change<'_>
         // What an encoded key is, its bytes on the wire do not tell.
         report(if encoded { Change::Anything } else { Change::Key(key, expiry) });
     }
-    Some(Request { data, replies: if quiet { Replies::Unknown } else { Replies::One }, quits: false })
+    Some(Request {
+        data,
+        replies: if quiet { Replies::Unknown } else { Replies::One },
+        quits: false,
+    })
 }
 
 /// Commands that may change an item.
 const CHANGING: [&[u8]; 17] = [
-    b"set ", b"add ", b"replace ", b"append ", b"prepend ", b"cas ", b"incr ", b"decr ", b"delete ", b"touch ",
-    b"gat ", b"gats ", b"ms ", b"md ", b"ma ", b"mg ", b"flush_all",
+    b"set ",
+    b"add ",
+    b"replace ",
+    b"append ",
+    b"prepend ",
+    b"cas ",
+    b"incr ",
+    b"decr ",
+    b"delete ",
+    b"touch ",
+    b"gat ",
+    b"gats ",
+    b"ms ",
+    b"md ",
+    b"ma ",
+    b"mg ",
+    b"flush_all",
 ];
 
 /// Reports every change that a stretch of a stream may ask for, wherever in the
@@ -347,7 +377,10 @@ mod tests {
 
     #[test]
     fn changes_are_found_anywhere() {
-        assert_eq!(scanned(b"get a\r\n set b 0 0 1\r\nx\r\ndelete c\r\n"), ["b Becomes(0)", "c Keep"]);
+        assert_eq!(
+            scanned(b"get a\r\n set b 0 0 1\r\nx\r\ndelete c\r\n"),
+            ["b Becomes(0)", "c Keep"]
+        );
         assert_eq!(scanned(b"delete c\nincr d 1\n"), ["c Keep", "d Keep"]);
         assert_eq!(scanned(b"set\r\nsetting\r\nget a\r\nmn\r\n"), [] as [&str; 0]);
         assert_eq!(scanned(b"set a odd\r\n"), ["Anything"]);
@@ -357,7 +390,9 @@ mod tests {
 
     #[test]
     fn a_request_cut_anywhere_is_never_missed() {
-        for stream in [&b"set key 0 0 1\r\n"[..], b"  flush_all\r\n", b"gat 1 key\r\n", b"mg key T1\r\n"] {
+        for stream in
+            [&b"set key 0 0 1\r\n"[..], b"  flush_all\r\n", b"gat 1 key\r\n", b"mg key T1\r\n"]
+        {
             for cut in 1..stream.len() {
                 let (first, second) = stream.split_at(cut);
                 let all = [scanned(first), scanned(second)].concat();

@@ -46,7 +46,8 @@ impl Header {
 
     /// The header of a request; `None` if these bytes are none.
     pub fn request(bytes: &[u8]) -> Option<Header> {
-        Header::read(bytes, REQUEST).filter(|h| h.key <= MAX_KEY && h.extras <= MAX_EXTRAS && h.body < 1 << 31)
+        Header::read(bytes, REQUEST)
+            .filter(|h| h.key <= MAX_KEY && h.extras <= MAX_EXTRAS && h.body < 1 << 31)
     }
 
     /// The header of a reply; `None` if these bytes are none.
@@ -94,7 +95,11 @@ pub struct Request {
 }
 
 /// Reads a request of which `head` holds header, extras and key.
-pub fn request(header: &Header, head: &[u8], report: &mut impl FnMut(Change<'_>)) -> Option<Request> {
+pub fn request(
+    header: &Header,
+    head: &[u8],
+    report: &mut impl FnMut(Change<'_>),
+) -> Option<Request> {
     let extras = head.get(HEADER..HEADER + header.extras)?;
     let key = head.get(HEADER + header.extras..header.head())?;
     let time = |at: usize| -> Option<i32> {

@@ -33,7 +33,8 @@ pub fn last_datagram(payload: &[u8]) -> Option<u16> {
     let [id0, id1, n0, n1, of0, of1, _, _] = *header;
     let (n, of) = (u16::from_be_bytes([n0, n1]), u16::from_be_bytes([of0, of1]));
     // The end may have been cut off the last but one: then the request just counts as unanswered.
-    (u32::from(n) + 1 == u32::from(of) && body.ends_with(END)).then_some(u16::from_be_bytes([id0, id1]))
+    (u32::from(n) + 1 == u32::from(of) && body.ends_with(END))
+        .then_some(u16::from_be_bytes([id0, id1]))
 }
 
 const SEED: u64 = 0x9e37_79b9_7f4a_7c15;
@@ -168,7 +169,8 @@ pub fn split_value(reply: &[u8]) -> Option<(Value<'_>, &[u8])> {
 /// Whether `text` (see [`Value::text`]) is of this key.
 #[inline(always)]
 pub fn text_is_of(text: &[u8], key: &[u8]) -> bool {
-    let Some((stored, after)) = text.get(VALUE.len()..).and_then(|t| t.split_at_checked(key.len())) else {
+    let Some((stored, after)) = text.get(VALUE.len()..).and_then(|t| t.split_at_checked(key.len()))
+    else {
         return false;
     };
     after.first() == Some(&b' ') && equal(stored, key)
@@ -305,9 +307,15 @@ mod tests {
     fn the_last_datagram_is_known() {
         let datagram = |header: [u8; 8], body: &[u8]| [&header[..], body].concat();
         assert_eq!(last_datagram(&datagram([1, 2, 0, 0, 0, 1, 0, 0], b"END\r\n")), Some(0x102));
-        assert_eq!(last_datagram(&datagram([1, 2, 0, 2, 0, 3, 0, 0], b"x\r\nEND\r\n")), Some(0x102));
+        assert_eq!(
+            last_datagram(&datagram([1, 2, 0, 2, 0, 3, 0, 0], b"x\r\nEND\r\n")),
+            Some(0x102)
+        );
         assert_eq!(last_datagram(&datagram([1, 2, 0, 1, 0, 3, 0, 0], b"x\r\nEND\r\n")), None);
-        assert_eq!(last_datagram(&datagram([1, 2, 0, 0, 0, 1, 0, 0], b"VALUE a 0 1\r\nx\r\n")), None);
+        assert_eq!(
+            last_datagram(&datagram([1, 2, 0, 0, 0, 1, 0, 0], b"VALUE a 0 1\r\nx\r\n")),
+            None
+        );
         assert_eq!(last_datagram(&datagram([1, 2, 0xff, 0xff, 0, 0, 0, 0], b"END\r\n")), None);
     }
 }

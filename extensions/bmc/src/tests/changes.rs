@@ -48,7 +48,14 @@ fn changes_forget() {
 fn reading_forgets_nothing() {
     fill(1, "a", "1");
     let mut client = Client::connect(50000);
-    for text in [&b"get a\r\n"[..], b"gets a b\r\n", b"mg a v t\r\n", b"version\r\n", b"stats\r\n", b"mn\r\n"] {
+    for text in [
+        &b"get a\r\n"[..],
+        b"gets a b\r\n",
+        b"mg a v t\r\n",
+        b"version\r\n",
+        b"stats\r\n",
+        b"mn\r\n",
+    ] {
         client.says(text);
     }
     Client::connect(50001).says(&make(0x00, 0, &[], b"a", b""));

@@ -18,7 +18,9 @@ fn seeds() -> Vec<Vec<u8>> {
         let shape = Shape { tags, options: options.to_vec() };
         datagram(&shape, (CLIENT, CLIENT_PORT), (SERVER, 11211), &message(1, b"get a b ccc\r\n"))
     };
-    let six = |text: &[u8]| datagram(&Shape::default(), (CLIENT6, CLIENT_PORT), (SERVER6, 11211), &message(1, text));
+    let six = |text: &[u8]| {
+        datagram(&Shape::default(), (CLIENT6, CLIENT_PORT), (SERVER6, 11211), &message(1, text))
+    };
     let syn = packet::Tcp { seq: 0, ack: 0, flags: packet::SYN };
     let syn_ack = packet::Tcp { seq: 0, ack: 1, flags: packet::SYN | packet::ACK };
     vec![
@@ -75,7 +77,8 @@ fn mend(bytes: &mut [u8]) {
 
 #[test]
 fn fuzz() {
-    let runs: u64 = std::env::var("BMC_FUZZ").map_or(200_000, |n| n.parse().expect("a number of runs"));
+    let runs: u64 =
+        std::env::var("BMC_FUZZ").map_or(200_000, |n| n.parse().expect("a number of runs"));
     let seed: u64 = std::env::var("BMC_FUZZ_SEED").map_or(1, |n| n.parse().expect("a number"));
     let mut n = Numbers(seed);
     let seeds = seeds();

@@ -95,7 +95,11 @@ fn written(op: &Operation) -> String {
     match *op {
         Operation::Set { key, value, time, quiet } => {
             let v = value.to_string();
-            format!("set k{key} 0 {time} {}{}\r\n{v}\r\n", v.len(), if quiet { " noreply" } else { "" })
+            format!(
+                "set k{key} 0 {time} {}{}\r\n{v}\r\n",
+                v.len(),
+                if quiet { " noreply" } else { "" }
+            )
         }
         Operation::Add { key, value, time } => {
             let v = value.to_string();
@@ -219,7 +223,11 @@ impl World {
             }
             5..15 => {
                 let c = &mut self.connections[at];
-                let n = if self.n.below(3) > 0 { c.unsent.len() } else { self.n.below(c.unsent.len() + 1) };
+                let n = if self.n.below(3) > 0 {
+                    c.unsent.len()
+                } else {
+                    self.n.below(c.unsent.len() + 1)
+                };
                 if n > 0 {
                     c.send(n, self.now);
                 }
@@ -232,7 +240,11 @@ impl World {
             }
             27..39 => {
                 let c = &mut self.connections[at];
-                let n = if self.n.below(3) > 0 { c.replies.len() } else { self.n.below(c.replies.len() + 1) };
+                let n = if self.n.below(3) > 0 {
+                    c.replies.len()
+                } else {
+                    self.n.below(c.replies.len() + 1)
+                };
                 let part: Vec<u8> = c.replies.drain(..n).collect();
                 c.client.hears(&part);
             }
@@ -259,7 +271,8 @@ impl World {
             }
             99 if self.faults && self.n.below(60) == 0 => {
                 // It breaks; what the server has received it carries out all the same, later.
-                let mut old = std::mem::replace(&mut self.connections[at], Connection::new(self.next_port));
+                let mut old =
+                    std::mem::replace(&mut self.connections[at], Connection::new(self.next_port));
                 self.next_port += 1;
                 old.client.from_client(packet::RST, b"");
                 self.orphans.extend(old.waiting);
@@ -285,7 +298,8 @@ impl World {
 
 #[test]
 fn history() {
-    let steps: u64 = std::env::var("BMC_HISTORY").map_or(300_000, |n| n.parse().expect("a number of steps"));
+    let steps: u64 =
+        std::env::var("BMC_HISTORY").map_or(300_000, |n| n.parse().expect("a number of steps"));
     let mut total = 0;
     for seed in 0..steps.div_ceil(20_000) {
         host::reset();

@@ -88,16 +88,27 @@ fn message(id: u16, text: &[u8]) -> Vec<u8> {
 }
 
 fn request(id: u16, text: &[u8]) -> Packet {
-    Packet::new(&datagram(&Shape::default(), (CLIENT, CLIENT_PORT), (SERVER, 11211), &message(id, text)))
+    Packet::new(&datagram(
+        &Shape::default(),
+        (CLIENT, CLIENT_PORT),
+        (SERVER, 11211),
+        &message(id, text),
+    ))
 }
 
 fn reply(id: u16, text: &[u8]) -> Packet {
-    let bytes = datagram(&Shape::default(), (SERVER, 11211), (CLIENT, CLIENT_PORT), &message(id, text));
+    let bytes =
+        datagram(&Shape::default(), (SERVER, 11211), (CLIENT, CLIENT_PORT), &message(id, text));
     // The kernel keeps what a program has sent in pages.
     Packet::new(&bytes).linear(42)
 }
 
-fn segment_bytes(from: (IpAddr, u16), to: (IpAddr, u16), tcp: packet::Tcp, payload: &[u8]) -> Vec<u8> {
+fn segment_bytes(
+    from: (IpAddr, u16),
+    to: (IpAddr, u16),
+    tcp: packet::Tcp,
+    payload: &[u8],
+) -> Vec<u8> {
     let mut l4 = [from.1.to_be_bytes(), to.1.to_be_bytes()].concat();
     l4.extend(tcp.seq.to_be_bytes());
     l4.extend(tcp.ack.to_be_bytes());
@@ -123,7 +134,8 @@ fn leaves(mut packet: Packet) {
 /// What comes back to a request in a frame of this shape, checked down to the
 /// checksums; `None` if the packet went to the stack.
 fn ask_in(shape: &Shape, from: IpAddr, to: IpAddr, id: u16, text: &[u8]) -> Option<Vec<u8>> {
-    let mut packet = Packet::new(&datagram(shape, (from, CLIENT_PORT), (to, 11211), &message(id, text)));
+    let mut packet =
+        Packet::new(&datagram(shape, (from, CLIENT_PORT), (to, 11211), &message(id, text)));
     let before = packet.bytes().to_vec();
     match packet.xdp(rx) {
         XdpAction::Pass => {
@@ -201,7 +213,8 @@ impl Client {
         let tcp = packet::Tcp { seq: self.server_seq, ack: self.seq, flags };
         let bytes = segment_bytes((SERVER, 11211), (CLIENT, self.port), tcp, payload);
         leaves(Packet::new(&bytes).linear(54));
-        self.server_seq = self.server_seq.wrapping_add(payload.len() as u32 + u32::from(flags & 3 != 0));
+        self.server_seq =
+            self.server_seq.wrapping_add(payload.len() as u32 + u32::from(flags & 3 != 0));
     }
 
     fn says(&mut self, text: &[u8]) {

@@ -58,7 +58,11 @@ fn every_shape_of_packet_is_served() {
     }
     for tags in 0..3 {
         let shape = Shape { tags, ..Shape::default() };
-        assert_eq!(ask_in(&shape, CLIENT6, SERVER6, 2, b"get a\r\n"), Some(text.clone()), "{shape:?}");
+        assert_eq!(
+            ask_in(&shape, CLIENT6, SERVER6, 2, b"get a\r\n"),
+            Some(text.clone()),
+            "{shape:?}"
+        );
     }
 }
 
@@ -79,7 +83,8 @@ fn ipv6_replies_fill() {
     Client::connect(50000).sets("a");
     assert_eq!(ask_in(&Shape::default(), CLIENT6, SERVER6, 5, b"get a\r\n"), None);
     let text = text_of("a", "six");
-    let bytes = datagram(&Shape::default(), (SERVER6, 11211), (CLIENT6, CLIENT_PORT), &message(5, &text));
+    let bytes =
+        datagram(&Shape::default(), (SERVER6, 11211), (CLIENT6, CLIENT_PORT), &message(5, &text));
     leaves(Packet::new(&bytes).linear(62));
     assert_eq!(ask(6, b"get a\r\n"), Some(text));
 }

@@ -6,7 +6,8 @@ use super::*;
 use crate::proto::binary::tests::make;
 
 const REQUESTS: &[u8] = b"set x 0 0 26\r\nset y 0 0 1\r\nz\r\ndelete b\r\n\r\nget q r s\r\nset a 0 0 1\r\nx\r\nversion\r\n";
-const REPLIES: &[u8] = b"STORED\r\nVALUE q 0 13\r\nSTORED\r\nEND\r\n\r\nEND\r\nSTORED\r\nVERSION 1\r\n";
+const REPLIES: &[u8] =
+    b"STORED\r\nVALUE q 0 13\r\nSTORED\r\nEND\r\n\r\nEND\r\nSTORED\r\nVERSION 1\r\n";
 
 fn is_served(id: u16) -> bool {
     let served = ask(id, b"get a\r\n").is_some();
