@@ -29,6 +29,7 @@ var hostMeasures = []struct {
 }{
 	{"resolve", measureResolve},
 	{"supply", measureSupply},
+	{"bmc", measureBMC},
 }
 
 // iupkg is the program that is measured.

@@ -8,6 +8,8 @@ type Report struct {
 	// Machine says what the figures depend on: the kernel's release, mitigations, the clock.
 	Machine map[string]string `json:"machine"`
 	Figures []Figure          `json:"figures"`
+	// Refused has the end of the verifier's log for programs that it must refuse, by name.
+	Refused map[string]string `json:"refused,omitempty"`
 }
 
 // Figure is one measurement. Baseline is the same work in eBPF, in the same boot;

@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"github.com/iupkg/iupkg/bench/wire"
+	"github.com/iupkg/iupkg/internal/sideload"
+	"golang.org/x/sys/unix"
+)
+
+// sizes of the items' data, bytes. The first gives the figures without a suffix.
+var sizes = []int{32, 256, 1024}
+
+// kept is the key of the item of a size; its length is that of a common key.
+func kept(size int) string { return fmt.Sprintf("item:kept:%06d", size) }
+
+// absent is a key without an item, so that no cache ever has it.
+const absent = "item:none:000000"
+
+func setItems() error {
+	c, err := net.Dial("tcp", "10.1.0.1:11211")
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	in := bufio.NewReader(c)
+	set := func(key string, size int) error {
+		if _, err := fmt.Fprintf(c, "set %s 0 0 %d\r\n%s\r\n", key, size, strings.Repeat("x", size)); err != nil {
+			return err
+		}
+		if line, err := in.ReadString('\n'); err != nil || line != "STORED\r\n" {
+			return fmt.Errorf("set %s: %q, %w", key, line, err)
+		}
+		return nil
+	}
+	for _, size := range sizes {
+		if err := set(kept(size), size); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// frame is a request for keys in an Ethernet frame.
+func frame(keys ...string) []byte {
+	text := "get " + strings.Join(keys, " ") + "\r\n"
+	udp := []byte{0x9c, 0x40, 0x2b, 0xcb}
+	udp = binary.BigEndian.AppendUint16(udp, uint16(8+8+len(text)))
+	udp = append(append(udp, 0, 0, 0, 7, 0, 0, 0, 1, 0, 0), text...)
+	ip := []byte{0x45, 0, 0, 0, 0, 0, 0, 0, 64, 17, 0, 0, 10, 1, 0, 2, 10, 1, 0, 1}
+	binary.BigEndian.PutUint16(ip[2:], uint16(len(ip)+len(udp)))
+	var sum uint32
+	for i := 0; i < len(ip); i += 2 {
+		sum += uint32(binary.BigEndian.Uint16(ip[i:]))
+	}
+	for sum > 0xffff {
+		sum = sum&0xffff + sum>>16
+	}
+	binary.BigEndian.PutUint16(ip[10:], ^uint16(sum))
+	return slices.Concat([]byte{2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0}, ip, udp)
+}
+
+type bench struct {
+	harness *ebpf.Collection
+	report  wire.Report
+}
+
+func (b *bench) add(f wire.Figure) { b.report.Figures = append(b.report.Figures, f) }
+
+func (b *bench) answers() (n uint64, err error) {
+	err = b.harness.Maps["answers"].Lookup(uint32(0), &n)
+	return n, err
+}
+
+// live sends copies of frames at the client's end.
+func (b *bench) live(frame []byte, copies int) error {
+	const liveFrames = 2 // BPF_F_TEST_XDP_LIVE_FRAMES
+	_, err := b.harness.Programs["generate"].Run(&ebpf.RunOptions{Data: frame, Repeat: uint32(copies), Flags: liveFrames})
+	return err
+}
+
+// shot is a frame that is sent so many times.
+type shot struct {
+	frame  []byte
+	copies int
+}
+
+var errUnanswered = errors.New("requests went unanswered")
+
+// round sends copies of frames and waits until all were answered; nanoseconds, which are instructions.
+func (b *bench) round(shots []shot, datagrams int) (uint64, error) {
+	before, err := b.answers()
+	if err != nil {
+		return 0, err
+	}
+	began := monotonic()
+	for _, s := range shots {
+		if err := b.live(s.frame, s.copies); err != nil {
+			return 0, err
+		}
+	}
+	for n := 0; ; n++ {
+		now, err := b.answers()
+		if err != nil {
+			return 0, err
+		}
+		if now-before >= uint64(datagrams) {
+			return monotonic() - began, nil
+		}
+		if n > 20000 {
+			return 0, fmt.Errorf("%w: %d of %d came", errUnanswered, now-before, datagrams)
+		}
+		// Whoever has work to do does it now.
+		if err := unix.Nanosleep(&unix.Timespec{Nsec: 1}, nil); err != nil {
+			return 0, err
+		}
+	}
+}
+
+func monotonic() uint64 {
+	var t unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &t); err != nil {
+		panic(err)
+	}
+	return uint64(t.Nano())
+}
+
+// copies is how many requests are under way at once.
+const copies = 60
+
+// path is the cost of one request of those, the least of several rounds.
+func (b *bench) path(shots []shot) (float64, error) {
+	total := 0
+	for _, s := range shots {
+		total += s.copies
+	}
+	least := ^uint64(0)
+	for range 15 {
+		t, err := b.round(shots, total)
+		if err != nil {
+			return 0, err
+		}
+		least = min(least, t)
+	}
+	return float64(least) / float64(total), nil
+}
+
+// alone is the cost of one run of a program on a frame, the least of many.
+func alone(p *ebpf.Program, frame []byte, verdict uint32) (float64, error) {
+	least := ^uint32(0)
+	for range 60 {
+		ret, t, err := p.Benchmark(frame, 1, func() {})
+		if err != nil {
+			return 0, err
+		}
+		if ret != verdict {
+			return 0, fmt.Errorf("%s returned %d, want %d", p, ret, verdict)
+		}
+		least = min(least, uint32(t.Nanoseconds()))
+	}
+	return float64(least), nil
+}
+
+const (
+	xdpPass = 2
+	xdpTx   = 3
+)
+
+// measured is what a server's requests cost.
+type measured struct {
+	alone map[int]float64 // a run on a hit, by size; what an empty program takes is subtracted
+	path  map[int]float64 // from the client's end and back
+	hit90 float64         // the same, if one in ten is not in the cache
+}
+
+func (b *bench) measure(s *server, zero float64) (m measured, err error) {
+	m = measured{map[int]float64{}, map[int]float64{}, 0}
+	for _, size := range sizes {
+		f := frame(kept(size))
+		// The first is memcached's to answer, and fills.
+		for range 3 {
+			if _, err := b.round([]shot{{f, 1}}, 1); err != nil {
+				return m, fmt.Errorf("%s: %w", s.name, err)
+			}
+		}
+		if s.hit != nil {
+			if m.alone[size], err = alone(s.hit, f, xdpTx); err != nil {
+				return m, fmt.Errorf("%s: %w", s.name, err)
+			}
+			m.alone[size] -= zero
+		}
+		if m.path[size], err = b.path([]shot{{f, copies}}); err != nil {
+			return m, fmt.Errorf("%s: %w", s.name, err)
+		}
+	}
+	mixed := []shot{{frame(kept(sizes[0])), copies * 9 / 10}, {frame(absent), copies / 10}}
+	if m.hit90, err = b.path(mixed); err != nil {
+		return m, fmt.Errorf("%s: %w", s.name, err)
+	}
+	return m, nil
+}
+
+func measure(ctx context.Context, dir sideload.Folder) (*wire.Report, error) {
+	b := &bench{}
+	release, err := os.ReadFile("/proc/sys/kernel/osrelease")
+	if err != nil {
+		return nil, err
+	}
+	b.report.Machine = map[string]string{"osrelease": strings.TrimSpace(string(release))}
+	if b.harness, err = load(dir.File("harness.o")); err != nil {
+		return nil, err
+	}
+	if b.report.Refused, err = refusals(dir.File("refused.o")); err != nil {
+		return nil, err
+	}
+	if err := network(); err != nil {
+		return nil, err
+	}
+	i, err := ifindex(clientEnd)
+	if err != nil {
+		return nil, err
+	}
+	if err := b.harness.Maps["out"].Put(uint32(0), uint32(i)); err != nil {
+		return nil, err
+	}
+	counter, err := attachXDP(b.harness.Programs["answered"], clientEnd)
+	if err != nil {
+		return nil, err
+	}
+	defer counter.Close()
+	if err := setItems(); err != nil {
+		return nil, err
+	}
+	if err := dir.Ready(ctx); err != nil {
+		return nil, err
+	}
+	zero, err := alone(b.harness.Programs["empty"], frame("x"), xdpPass)
+	if err != nil {
+		return nil, err
+	}
+	all := map[string]measured{}
+	for _, start := range []func() (*server, error){
+		func() (*server, error) { return echoServer(b.harness) },
+		memcachedServer,
+		func() (*server, error) { return ebpfServer(dir) },
+		func() (*server, error) { return bmcServer(ctx, dir) },
+	} {
+		s, err := start()
+		if err != nil {
+			return nil, err
+		}
+		m, err := b.measure(s, zero)
+		if err := errors.Join(err, s.close()); err != nil {
+			return nil, err
+		}
+		all[s.name] = m
+		// Whatever an end of the pair does when a program goes.
+		time.Sleep(50 * time.Millisecond)
+	}
+	b.figures(all)
+	return &b.report, nil
+}
+
+func (b *bench) figures(all map[string]measured) {
+	const instructions = "instructions"
+	compare := func(name, unit string, value, baseline float64) {
+		b.add(wire.Figure{Name: name, Unit: unit, Value: value, Baseline: &baseline})
+	}
+	for i, size := range sizes {
+		suffix := ""
+		if i > 0 {
+			suffix = fmt.Sprintf(".%d", size)
+		}
+		echo := all["echo"].path[size]
+		compare("bmc.get.hit"+suffix, instructions, all["bmc"].alone[size], all["ebpf"].alone[size])
+		compare("bmc.get.memcached"+suffix, instructions, all["bmc"].path[size]-echo, all["memcached"].path[size]-echo)
+		b.add(wire.Figure{Name: "bmc.get.ebpf" + suffix, Unit: instructions, Value: all["ebpf"].path[size] - echo})
+	}
+	// One instruction is one nanosecond of this machine's clock.
+	rate := func(m measured) float64 { return 1e9 / m.hit90 }
+	compare("bmc.load.hit90", "requests/s", rate(all["bmc"]), rate(all["memcached"]))
+	compare("bmc.load.hit90.ebpf", "requests/s", rate(all["ebpf"]), rate(all["memcached"]))
+}

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+/*
+ * A client of a few instructions: `generate` sends the frames that it is run on out of one
+ * end of a veth pair, `answered` counts what comes back there. `echo`, at the other
+ * end, stands for a server that costs nothing.
+ */
+#include "bmc.h"
+
+static long (*bpf_redirect)(u32 ifindex, u64 flags) = (void *)23;
+
+struct {
+	__uint(type, MAP_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, u32);
+} out SEC(".maps");
+
+struct {
+	__uint(type, MAP_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, u64);
+} answers SEC(".maps");
+
+SEC("xdp") int generate(struct xdp_md *ctx)
+{
+	u32 zero = 0, *ifindex = bpf_map_lookup_elem(&out, &zero);
+
+	return ifindex ? bpf_redirect(*ifindex, 0) : XDP_DROP;
+}
+
+SEC("xdp") int answered(struct xdp_md *ctx)
+{
+	u8 *p = (u8 *)(long)ctx->data, *end = (u8 *)(long)ctx->data_end;
+	u32 zero = 0;
+	u64 *n = bpf_map_lookup_elem(&answers, &zero);
+
+	if (n && p + OFF_TEXT <= end && p[OFF_IP + 9] == 17)
+		__sync_fetch_and_add(n, 1);
+	return XDP_DROP;
+}
+
+SEC("xdp") int echo(struct xdp_md *ctx)
+{
+	return XDP_TX;
+}
+
+SEC("xdp") int empty(struct xdp_md *ctx)
+{
+	return XDP_PASS;
+}
