@@ -4,10 +4,14 @@ package registry
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -25,6 +29,11 @@ type Options struct {
 	UserAgent string
 	// Anonymous leaves docker's and podman's credentials alone.
 	Anonymous bool
+
+	// CAs are certificates in PEM of authorities that count beside the system's.
+	CAs []byte
+	// Certificate and Key, in PEM, are shown to a registry that asks who we are.
+	Certificate, Key []byte
 
 	timing *timing // tests wait less
 }
@@ -72,21 +81,87 @@ func Open(ref string, o Options) (*Client, error) {
 	if o.timing != nil {
 		t = *o.timing
 	}
+	secure, err := o.tls()
+	if err != nil {
+		return nil, &RefError{ref, err.Error()}
+	}
 	if o.UserAgent == "" {
 		o.UserAgent = "iupkg"
 	}
 	c.auth = &auth.Client{
-		Client: &http.Client{Transport: newTransport(t), CheckRedirect: checkRedirect},
+		Client: &http.Client{Transport: newTransport(t, secure), CheckRedirect: checkRedirect},
 		Header: http.Header{"User-Agent": {o.UserAgent}},
 		Cache:  auth.NewCache(),
 	}
 	// Credentials do not go over the wire in the clear.
 	if !o.Anonymous && (!c.plain || loopback(c.host)) {
-		store, err := credentials.NewStoreFromDocker(credentials.StoreOptions{})
+		store, err := credentialStore()
 		if err != nil {
-			return nil, fmt.Errorf("read docker's credentials: %w", err)
+			return nil, err
 		}
 		c.auth.Credential = credentials.Credential(store)
+	}
+	return c, nil
+}
+
+// credentialStore is docker's configuration with its helpers, then podman's
+// (https://github.com/containers/image/blob/main/docs/containers-auth.json.5.md).
+func credentialStore() (credentials.Store, error) {
+	docker, err := credentials.NewStoreFromDocker(credentials.StoreOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("read docker's credentials: %w", err)
+	}
+	var more []credentials.Store
+	for _, path := range podmanFiles() {
+		if _, err := os.Stat(path); err != nil {
+			continue
+		}
+		s, err := credentials.NewStore(path, credentials.StoreOptions{})
+		if err != nil {
+			return nil, fmt.Errorf("read podman's credentials in %s: %w", path, err)
+		}
+		more = append(more, s)
+	}
+	return credentials.NewStoreWithFallbacks(docker, more...), nil
+}
+
+// podmanFiles is where podman looks, in order.
+func podmanFiles() []string {
+	if f := os.Getenv("REGISTRY_AUTH_FILE"); f != "" {
+		return []string{f}
+	}
+	var files []string
+	if d := os.Getenv("XDG_RUNTIME_DIR"); d != "" {
+		files = append(files, filepath.Join(d, "containers", "auth.json"))
+	}
+	if d, err := os.UserConfigDir(); err == nil {
+		files = append(files, filepath.Join(d, "containers", "auth.json"))
+	}
+	return files
+}
+
+// tls is how HTTPS is spoken, nil if there is nothing to be said of it.
+func (o *Options) tls() (*tls.Config, error) {
+	if len(o.CAs) == 0 && len(o.Certificate) == 0 && len(o.Key) == 0 {
+		return nil, nil
+	}
+	c := &tls.Config{MinVersion: tls.VersionTLS12}
+	if len(o.CAs) > 0 {
+		pool, err := x509.SystemCertPool()
+		if err != nil {
+			pool = x509.NewCertPool()
+		}
+		if !pool.AppendCertsFromPEM(o.CAs) {
+			return nil, errors.New("there is no certificate of an authority in PEM")
+		}
+		c.RootCAs = pool
+	}
+	if len(o.Certificate) > 0 || len(o.Key) > 0 {
+		pair, err := tls.X509KeyPair(o.Certificate, o.Key)
+		if err != nil {
+			return nil, fmt.Errorf("client certificate: %w", err)
+		}
+		c.Certificates = []tls.Certificate{pair}
 	}
 	return c, nil
 }

@@ -78,6 +78,7 @@
 // most 10 s, 15 s without a byte end a transfer, and a whole transfer has 60 s and
 // 1 s more for each 32 KiB. Requests are repeated up to three times, after 0.2,
 // 0.4 and 0.8 s, when the registry refuses the connection, drops it, or answers
-// 429 or 5xx. Redirects from HTTPS to HTTP are not followed. All failures are
+// 429 or 5xx. A blob whose transfer broke is taken up where it ended, up to three times.
+// Redirects from HTTPS to HTTP are not followed. All failures are
 // [*Error].
 package registry

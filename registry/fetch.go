@@ -134,19 +134,15 @@ func fetchBlob(ctx context.Context, r *remote.Repository, what string, desc ocis
 	if into.Has(dgst) {
 		return nil
 	}
-	return again(ctx, func() error {
-		return withBlob(ctx, r, what, desc, func(rd io.Reader) error { return into.Put(dgst, rd) })
-	})
+	return withBlob(ctx, r, what, desc, func(rd io.Reader) error { return into.Put(dgst, rd) })
 }
 
 // readBlob is fetchBlob into memory.
 func readBlob(ctx context.Context, r *remote.Repository, what string, desc ocispec.Descriptor) ([]byte, error) {
 	var data []byte
-	err := again(ctx, func() error {
-		return withBlob(ctx, r, what, desc, func(rd io.Reader) (err error) {
-			data, err = io.ReadAll(rd)
-			return err
-		})
+	err := withBlob(ctx, r, what, desc, func(rd io.Reader) (err error) {
+		data, err = io.ReadAll(rd)
+		return err
 	})
 	return data, err
 }
@@ -156,7 +152,7 @@ func withBlob(ctx context.Context, r *remote.Repository, what string, desc ocisp
 	op, ref, dgst := "fetch "+what, r.Reference.String(), desc.Digest.String()
 	ctx, cancel := context.WithTimeout(ctx, transferTime(desc.Size))
 	defer cancel()
-	rc, err := r.Blobs().Fetch(ctx, desc)
+	rc, err := openBlob(ctx, r, desc)
 	if err != nil {
 		return fail(op, ref, dgst, err)
 	}
@@ -178,7 +174,7 @@ func transferTime(n int64) time.Duration {
 	return 60*time.Second + time.Duration(n)*time.Second/(32<<10)
 }
 
-// again repeats a transfer that broke in the middle. The transport repeats
+// again repeats a small transfer that broke in the middle. The transport repeats
 // requests that were never answered.
 func again(ctx context.Context, do func() error) error {
 	const attempts = 3

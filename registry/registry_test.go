@@ -112,7 +112,7 @@ var fast = &timing{connect: time.Second, idle: 300 * time.Millisecond, header: 5
 // testRegistry is the embedded registry behind a liar, and a client of it.
 func testRegistry(t testing.TB) (*Client, *liar) {
 	t.Helper()
-	h, shutdown, err := newHandler(context.Background(), t.TempDir(), nil)
+	h, shutdown, err := newHandler(context.Background(), &ServeOptions{Dir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}

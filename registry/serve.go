@@ -5,6 +5,8 @@ package registry
 import (
 	"context"
 	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -15,6 +17,7 @@ import (
 	"time"
 
 	"github.com/distribution/distribution/v3/configuration"
+	_ "github.com/distribution/distribution/v3/registry/auth/htpasswd"
 	"github.com/distribution/distribution/v3/registry/handlers"
 	_ "github.com/distribution/distribution/v3/registry/storage/driver/filesystem" // the only storage
 	"github.com/sirupsen/logrus"
@@ -24,9 +27,17 @@ import (
 type ServeOptions struct {
 	// Dir holds all it stores, in distribution's own layout. It is made if need be.
 	Dir string
-	// Addr is where to listen, by default 127.0.0.1:5000. There are no accounts, so
-	// whoever reaches the address may write.
+	// Addr is where to listen, by default 127.0.0.1:5000. Without accounts whoever
+	// reaches the address may write.
 	Addr string
+	// ReadOnly refuses whatever would change something.
+	ReadOnly bool
+	// Htpasswd is a file of accounts, as htpasswd -B makes them, one of which every
+	// request then needs.
+	Htpasswd string
+	// Certificate and Key are files in PEM for HTTPS; with ClientCAs, a file too,
+	// clients must show a certificate of one of these authorities.
+	Certificate, Key, ClientCAs string
 	// Listener is used in the place of Addr if it is not nil, and closed at the end.
 	Listener net.Listener
 	// Ready, if not nil, is called once with the address when requests are served.
@@ -35,7 +46,7 @@ type ServeOptions struct {
 	Log io.Writer
 }
 
-// Serve runs a registry over plain HTTP until ctx ends, then lets requests that
+// Serve runs a registry, over plain HTTP if there is no certificate, until ctx ends, then lets requests that
 // are under way finish for 5 s. It is distribution v3
 // (https://distribution.github.io/distribution/), whose log is one for the whole
 // process: run one at a time.
@@ -54,7 +65,14 @@ func Serve(ctx context.Context, o ServeOptions) error {
 		}
 	}
 	defer ln.Close()
-	handler, shutdown, err := newHandler(ctx, o.Dir, o.Log)
+	secure, err := o.tls()
+	if err != nil {
+		return err
+	}
+	if secure != nil {
+		ln = tls.NewListener(ln, secure)
+	}
+	handler, shutdown, err := newHandler(ctx, &o)
 	if err != nil {
 		return err
 	}
@@ -78,8 +96,35 @@ func Serve(ctx context.Context, o ServeOptions) error {
 	return srv.Close()
 }
 
+// tls is how HTTPS is served, nil for plain HTTP.
+func (o *ServeOptions) tls() (*tls.Config, error) {
+	if o.Certificate == "" && o.Key == "" {
+		if o.ClientCAs != "" {
+			return nil, errors.New("certificates of clients are only asked for over HTTPS: a certificate and its key are missing")
+		}
+		return nil, nil
+	}
+	pair, err := tls.LoadX509KeyPair(o.Certificate, o.Key)
+	if err != nil {
+		return nil, err
+	}
+	c := &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{pair}, NextProtos: []string{"h2", "http/1.1"}}
+	if o.ClientCAs != "" {
+		text, err := os.ReadFile(o.ClientCAs)
+		if err != nil {
+			return nil, err
+		}
+		c.ClientCAs, c.ClientAuth = x509.NewCertPool(), tls.RequireAndVerifyClientCert
+		if !c.ClientCAs.AppendCertsFromPEM(text) {
+			return nil, fmt.Errorf("%s: there is no certificate in PEM", o.ClientCAs)
+		}
+	}
+	return c, nil
+}
+
 // newHandler is distribution's application over a folder.
-func newHandler(ctx context.Context, dir string, log io.Writer) (h http.Handler, shutdown func(), err error) {
+func newHandler(ctx context.Context, o *ServeOptions) (h http.Handler, shutdown func(), err error) {
+	log := o.Log
 	if log == nil {
 		log = io.Discard
 	}
@@ -91,11 +136,17 @@ func newHandler(ctx context.Context, dir string, log io.Writer) (h http.Handler,
 	}
 	config := &configuration.Configuration{
 		Storage: configuration.Storage{
-			"filesystem": {"rootdirectory": dir},
+			"filesystem": {"rootdirectory": o.Dir},
 			// Answers come from here, never from a redirect.
 			"redirect":    {"disable": true},
-			"maintenance": {"uploadpurging": map[any]any{"enabled": false}},
+			"maintenance": {"uploadpurging": map[any]any{"enabled": false}, "readonly": map[any]any{"enabled": o.ReadOnly}},
 		},
+	}
+	if o.Htpasswd != "" {
+		if _, err := os.Stat(o.Htpasswd); err != nil {
+			return nil, nil, err // distribution would make one
+		}
+		config.Auth = configuration.Auth{"htpasswd": {"realm": "iupkg", "path": o.Htpasswd}}
 	}
 	config.HTTP.Secret = hex.EncodeToString(secret)
 	// Whatever name or forwarded port the client knows us by, it keeps.

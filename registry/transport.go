@@ -4,6 +4,7 @@ package registry
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -39,10 +40,11 @@ type transport struct {
 	timing
 }
 
-func newTransport(t timing) *transport {
+func newTransport(t timing, secure *tls.Config) *transport {
 	return &transport{timing: t, base: &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
 		DialContext:            (&net.Dialer{Timeout: t.connect}).DialContext,
+		TLSClientConfig:        secure,
 		TLSHandshakeTimeout:    t.connect,
 		ResponseHeaderTimeout:  t.header,
 		MaxResponseHeaderBytes: 64 << 10,

@@ -19,6 +19,18 @@ const defaultConfig = "/etc/iupkg/config.toml"
 type config struct {
 	Registry string `toml:"registry"` // as --registry
 	Root     string `toml:"root"`     // as --root
+	// Mirrors are asked before the registry, in order; what one lacks, or has wrong,
+	// is asked of the next.
+	Mirrors []string `toml:"mirrors"`
+	// TLS is by host, with its port if it has one.
+	TLS map[string]tlsConfig `toml:"tls"`
+}
+
+// tlsConfig is files in PEM.
+type tlsConfig struct {
+	CA          string `toml:"ca"`          // authorities that count beside the system's
+	Certificate string `toml:"certificate"` // of this machine, for a registry that asks
+	Key         string `toml:"key"`
 }
 
 // readConfig reads the file; that it is not there is an error only if it was

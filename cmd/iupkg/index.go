@@ -17,6 +17,7 @@ import (
 
 	"github.com/iupkg/iupkg/index"
 	"github.com/iupkg/iupkg/manifest"
+	"github.com/iupkg/iupkg/registry"
 )
 
 func (a *app) indexDir() string { return a.root().Sub("index") }
@@ -26,7 +27,7 @@ var errNoIndexRoot = errors.New("no trusted publisher has an index, so there is 
 // sync brings the local copy of the index up to date. Of several trusted
 // publishers the first whose root the registry's index holds to counts.
 func (a *app) sync(ctx context.Context) (*index.SyncResult, error) {
-	client, err := a.client()
+	sources, err := a.sources()
 	if err != nil {
 		return nil, err
 	}
@@ -38,9 +39,17 @@ func (a *app) sync(ctx context.Context) (*index.SyncResult, error) {
 	if len(roots) == 0 {
 		return nil, errNoIndexRoot
 	}
-	a.ui.working("synchronising the index with %s", client)
+	a.ui.working("synchronising the index with %s", sources[0])
 	defer a.ui.clearProgress()
-	remote := client.Index()
+	var res *index.SyncResult
+	err = a.eachSource(ctx, sources, func(c *registry.Client) (err error) {
+		res, err = a.syncFrom(ctx, c.Index(), roots)
+		return err
+	})
+	return res, err
+}
+
+func (a *app) syncFrom(ctx context.Context, remote index.Remote, roots map[string][]byte) (*index.SyncResult, error) {
 	var first error
 	for _, publisher := range slices.Sorted(maps.Keys(roots)) {
 		res, err := index.Sync(ctx, remote, a.indexDir(), roots[publisher])

@@ -4,7 +4,11 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net"
+	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -24,7 +28,60 @@ func (a *app) client() (*registry.Client, error) {
 
 // open prepares to talk to any registry.
 func (a *app) open(ref string) (*registry.Client, error) {
-	return registry.Open(ref, registry.Options{UserAgent: "iupkg/" + iupkgVersion()})
+	o := registry.Options{UserAgent: "iupkg/" + iupkgVersion()}
+	host := ref
+	if _, after, ok := strings.Cut(ref, "://"); ok {
+		host = after
+	}
+	host, _, _ = strings.Cut(host, "/")
+	t := a.cfg.TLS[host]
+	for _, f := range []struct {
+		to   *[]byte
+		path string
+	}{{&o.CAs, t.CA}, {&o.Certificate, t.Certificate}, {&o.Key, t.Key}} {
+		if f.path == "" {
+			continue
+		}
+		var err error
+		if *f.to, err = os.ReadFile(f.path); err != nil {
+			return nil, usageError{fmt.Errorf("%s: tls of %s: %w", a.configPath, host, err)}
+		}
+	}
+	return registry.Open(ref, o)
+}
+
+// sources are the mirrors, in order, and last the registry in use. A registry that
+// was named on the command line is the only one.
+func (a *app) sources() ([]*registry.Client, error) {
+	last, err := a.client()
+	if err != nil {
+		return nil, err
+	}
+	var all []*registry.Client
+	for _, ref := range a.cfg.Mirrors {
+		if a.registry != a.cfg.Registry {
+			break
+		}
+		c, err := a.open(ref)
+		if err != nil {
+			return nil, fmt.Errorf("%s: mirrors: %w", a.configPath, err)
+		}
+		all = append(all, c)
+	}
+	return append(all, last), nil
+}
+
+// eachSource asks sources in order until one answers; what it says must be verified
+// by whoever asks, so it does not matter which does. The last error counts.
+func (a *app) eachSource(ctx context.Context, sources []*registry.Client, ask func(*registry.Client) error) error {
+	for i, c := range sources {
+		err := ask(c)
+		if err == nil || i == len(sources)-1 || ctx.Err() != nil {
+			return err
+		}
+		a.ui.warn("%s: %v; asking %s", c, brief(err), sources[i+1])
+	}
+	return nil
 }
 
 func (a *app) registryCommand() *cobra.Command {
@@ -33,53 +90,78 @@ func (a *app) registryCommand() *cobra.Command {
 		Short:   "The embedded registry, for one machine or a test",
 		GroupID: groupPublisher,
 	}
-	var addr string
+	var o registry.ServeOptions
 	serve := &cobra.Command{
 		Use:   "serve [DIR]",
-		Short: "Serve a folder as an OCI registry over plain HTTP, until interrupted",
-		Long: "Serves a folder as an OCI registry over plain HTTP, until interrupted. There are\n" +
-			"no accounts: whoever reaches the address may write. With --json the one\n" +
-			"document, with the address, is printed on one line when requests are served.",
+		Short: "Serve a folder as an OCI registry, until interrupted",
+		Long: "Serves a folder as an OCI registry, until interrupted: over HTTPS if there is a certificate,\n" +
+			"else over plain HTTP. Without accounts whoever reaches the address may write, unless it is\n" +
+			"read-only. With --json the one document, with the address, is printed on one line when\n" +
+			"requests are served.",
 		Args: atMostOneArg,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			dir := "registry"
-			if len(args) == 1 {
-				dir = args[0]
+			if o.Dir = "registry"; len(args) == 1 {
+				o.Dir = args[0]
 			}
-			return a.registryServe(cmd.Context(), dir, addr)
+			return a.registryServe(cmd.Context(), o)
 		},
 	}
-	serve.Flags().StringVar(&addr, "addr", "127.0.0.1:5000", "`address` to listen at; port 0 takes a free one")
+	f := serve.Flags()
+	f.StringVar(&o.Addr, "addr", "127.0.0.1:5000", "`address` to listen at; port 0 takes a free one")
+	f.BoolVar(&o.ReadOnly, "read-only", false, "refuse whatever would change something")
+	f.StringVar(&o.Htpasswd, "htpasswd", "", "`file` of accounts, as htpasswd -B makes them, one of which every request needs")
+	f.StringVar(&o.Certificate, "tls-cert", "", "`file` with the certificate for HTTPS")
+	f.StringVar(&o.Key, "tls-key", "", "`file` with its key")
+	f.StringVar(&o.ClientCAs, "tls-client-ca", "", "`file` of authorities, of which clients must show a certificate")
 	cmd.AddCommand(serve)
 	return cmd
 }
 
-func (a *app) registryServe(ctx context.Context, dir, addr string) error {
-	ln, err := net.Listen("tcp", addr)
+func (a *app) registryServe(ctx context.Context, o registry.ServeOptions) error {
+	ln, err := net.Listen("tcp", o.Addr)
 	if err != nil {
 		return withHint(err, "choose another address with --addr; port 0 takes a free one")
 	}
-	return registry.Serve(ctx, registry.ServeOptions{
-		Dir: dir, Listener: ln, Log: a.ui.err,
-		Ready: func(at net.Addr) {
-			if a.ui.json {
-				_ = a.ui.documentLine(map[string]string{"address": at.String(), "dir": dir})
-				return
-			}
-			a.ui.step("serving %s at http://%s", dir, at)
-		},
-	})
+	scheme := "http"
+	if o.Certificate != "" {
+		scheme = "https"
+	}
+	o.Listener, o.Log = ln, a.ui.err
+	o.Ready = func(at net.Addr) {
+		if a.ui.json {
+			_ = a.ui.documentLine(map[string]string{"address": at.String(), "dir": o.Dir})
+			return
+		}
+		a.ui.step("serving %s at %s://%s", o.Dir, scheme, at)
+	}
+	return registry.Serve(ctx, o)
 }
 
-// registrySource brings packages from a registry into the store.
-type registrySource struct{ c *registry.Client }
+// registrySource brings packages from registries into the store.
+type registrySource struct {
+	a       *app
+	sources []*registry.Client
+}
 
-func (s registrySource) Fetch(ctx context.Context, name, digest string, into *install.Store) (*install.Fetched, error) {
-	f, err := s.c.Fetch(ctx, name, digest, into)
+func (s registrySource) Fetch(ctx context.Context, name, digest string, into *install.Store) (out *install.Fetched, err error) {
+	err = s.a.eachSource(ctx, s.sources, func(c *registry.Client) (err error) {
+		out, err = fetchFrom(ctx, c, name, digest, into)
+		if err == nil && len(out.Bundles) == 0 && c != s.sources[len(s.sources)-1] {
+			return errNoSignatures // a mirror may have lost them
+		}
+		return err
+	})
+	return out, err
+}
+
+var errNoSignatures = errors.New("there are no signatures")
+
+func fetchFrom(ctx context.Context, c *registry.Client, name, digest string, into *install.Store) (*install.Fetched, error) {
+	f, err := c.Fetch(ctx, name, digest, into)
 	if err != nil {
 		return nil, err
 	}
-	refs, err := s.c.Referrers(ctx, name, f.Digest, signing.BundleMediaType)
+	refs, err := c.Referrers(ctx, name, f.Digest, signing.BundleMediaType)
 	if err != nil {
 		return nil, err
 	}

@@ -40,11 +40,11 @@ func (a *app) env(p *manifest.Profile) (*install.Env, error) {
 		env.Check = host(p).Check
 	}
 	if !a.offline && a.registry != "" {
-		c, err := a.client()
+		sources, err := a.sources()
 		if err != nil {
 			return nil, err
 		}
-		env.Source = registrySource{c}
+		env.Source = registrySource{a, sources}
 	}
 	return env, nil
 }
