@@ -54,6 +54,10 @@ type Package struct {
 	Params map[string]string `json:"params,omitempty"`
 	// Auto: only because another needs it.
 	Auto bool `json:"auto,omitempty"`
+	// Constraint is the one that the user asked for it by, which upgrades keep to;
+	// empty: none. Features are those that the user asked for.
+	Constraint string   `json:"constraint,omitempty"`
+	Features   []string `json:"features,omitempty"`
 }
 
 // A Signer is who vouched for a package when it was installed.
@@ -118,6 +122,14 @@ func (p *Package) check() error {
 	}
 	if _, err := manifest.ParseVersion(p.Version); err != nil {
 		return err
+	}
+	if _, err := manifest.ParseConstraint(p.Constraint); err != nil {
+		return err
+	}
+	for _, f := range p.Features {
+		if err := manifest.CheckName(f); err != nil {
+			return err
+		}
 	}
 	for _, d := range append([]string{p.Digest, p.Manifest, p.Object, p.KernelSig}, p.Blobs...) {
 		if err := manifest.CheckDigest(d); err != nil {

@@ -2,7 +2,10 @@
 
 package install
 
-import "maps"
+import (
+	"maps"
+	"slices"
+)
 
 // An Item is one package that is to be installed after a transaction.
 type Item struct {
@@ -11,6 +14,9 @@ type Item struct {
 	Digest  string            `json:"digest"` // of the OCI manifest
 	Params  map[string]string `json:"params,omitempty"`
 	Auto    bool              `json:"auto,omitempty"`
+	// As in Package.
+	Constraint string   `json:"constraint,omitempty"`
+	Features   []string `json:"features,omitempty"`
 }
 
 // Op is what a transaction does to one package.
@@ -79,10 +85,10 @@ func NewPlan(base *Generation, did string, target []Item) *Plan {
 	return p
 }
 
-// Empty says that there is nothing to do.
+// Empty says that there is nothing to do, and nothing to be remembered.
 func (p *Plan) Empty() bool {
 	for _, c := range p.Changes {
-		if c.Op != OpKeep {
+		if c.Op != OpKeep || c.Old.Auto != c.New.Auto || c.Old.Constraint != c.New.Constraint || !slices.Equal(c.Old.Features, c.New.Features) {
 			return false
 		}
 	}
@@ -91,7 +97,8 @@ func (p *Plan) Empty() bool {
 
 // Item is the package as a target.
 func (p *Package) Item() Item {
-	return Item{Name: p.Name, Version: p.Version, Digest: p.Digest, Params: maps.Clone(p.Params), Auto: p.Auto}
+	return Item{Name: p.Name, Version: p.Version, Digest: p.Digest, Params: maps.Clone(p.Params), Auto: p.Auto,
+		Constraint: p.Constraint, Features: p.Features}
 }
 
 // Items is the generation as a target.

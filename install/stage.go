@@ -99,6 +99,7 @@ func (t *transaction) stageOnce(ctx context.Context, store *Store, item *Item) (
 	slices.Sort(all)
 	pkg := Package{
 		Name: item.Name, Version: item.Version, Digest: item.Digest, Params: maps.Clone(item.Params), Auto: item.Auto,
+		Constraint: item.Constraint, Features: item.Features,
 		Manifest: f.Manifest, Object: f.Object, KernelSig: f.KernelSig, Debug: f.Debug,
 		Bundles: f.Bundles, Blobs: slices.Compact(all),
 	}

@@ -228,7 +228,7 @@ func (t *transaction) commit() (*Generation, error) {
 		case OpRemove:
 		case OpKeep:
 			p := *c.Old
-			p.Auto = c.New.Auto
+			p.Auto, p.Constraint, p.Features = c.New.Auto, c.New.Constraint, c.New.Features
 			g.Packages = append(g.Packages, p)
 		default:
 			g.Packages = append(g.Packages, t.staged[c.New.Name].pkg)

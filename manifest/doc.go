@@ -172,4 +172,6 @@
 //	  publisher     who signed it, text, at most 1024
 //	  keys          1 to 16 ids of the keys whose signatures counted, texts
 //	  auto          true if it is there only because another needs it; optional
+//	  constraint    that it was asked for by; optional
+//	  features      that it was asked for with; optional
 package manifest

@@ -24,6 +24,9 @@ type LockedItem struct {
 	Publisher string   `json:"publisher"`
 	Keys      []string `json:"keys"`           // ids of the keys whose signatures counted
 	Auto      bool     `json:"auto,omitempty"` // only because another needs it
+	// What it was asked for by: a constraint, features. For upgrades to come.
+	Constraint string   `json:"constraint,omitempty"`
+	Features   []string `json:"features,omitempty"`
 }
 
 // Fingerprint identifies a kernel as far as requirements can tell kernels apart.
@@ -143,6 +146,15 @@ func (l *Lock) validate() problems {
 		_, err := ParseVersion(p.Version)
 		probs.add(field("version"), err)
 		probs.add(field("digest"), CheckDigest(p.Digest))
+		_, err = ParseConstraint(p.Constraint)
+		probs.add(field("constraint"), err)
+		if len(p.Features) > MaxFeatures {
+			probs.addf(field("features"), "has %d entries, at most %d are allowed", len(p.Features), MaxFeatures)
+		} else {
+			for k, f := range p.Features {
+				probs.add(field(fmt.Sprintf("features[%d]", k)), CheckName(f))
+			}
+		}
 		if p.Publisher == "" {
 			probs.addf(field("publisher"), "is missing")
 		}

@@ -240,6 +240,13 @@ func (in *input) explain(ctx context.Context, s *solver, fail *incompat) error {
 			e.Unknown = append(e.Unknown, w.p.name)
 		}
 	}
+	told := map[string]bool{}
+	for _, k := range st.keeps {
+		if !k.in.Constraint.Any() && !told[k.in.Name] {
+			told[k.in.Name] = true
+			e.Facts = append(e.Facts, k.in.Name+" was installed by "+k.in.Constraint.String()+", which it keeps to unless it is asked for anew")
+		}
+	}
 	if len(e.Facts) == 0 && len(st.wants) > 1 {
 		e.Facts = append(e.Facts, "no version is in all of these: "+st.wants[0].p.all())
 	}

@@ -26,7 +26,7 @@ var update = flag.Bool("update", false, "rewrite the expected part of testdata/*
 //	    clause: needs NAME CONSTRAINT | conflicts NAME CONSTRAINT | config EXPR |
 //	            release RANGE | hook NAME | btf REQ | symbol NAME | yanked WHY |
 //	            provides NAME VERSION | feature NAME [DEPENDENCY CONSTRAINT]
-//	installed PACKAGE VERSION[ auto][ upgrade][ feature…]  (what the graph says of it, if it does)
+//	installed PACKAGE VERSION[ auto][ upgrade][ @CONSTRAINT][ feature…]  (what the graph says of it, if it does)
 //	want SPEC…                       (specs separated by spaces; _ stands for a space in one)
 //	---
 //	the plan, with rejected versions indented, or the error
@@ -85,7 +85,12 @@ func parseGraph(t *testing.T, name, text string) graph {
 		case "installed":
 			p := Pinned{Name: f[1], Version: f[2], Digest: "installed", Auto: slices.Contains(f[3:], "auto"), Upgrade: slices.Contains(f[3:], "upgrade")}
 			for _, word := range f[3:] {
-				if word != "auto" && word != "upgrade" {
+				if c, ok := strings.CutPrefix(word, "@"); ok {
+					var err error
+					if p.Constraint, err = manifest.ParseConstraint(strings.ReplaceAll(c, "_", " ")); err != nil {
+						t.Fatal(err)
+					}
+				} else if word != "auto" && word != "upgrade" {
 					p.Enabled = append(p.Enabled, word)
 				}
 			}

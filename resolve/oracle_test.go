@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/iupkg/iupkg/manifest"
@@ -87,6 +86,13 @@ func randomProblem(r *rand.Rand) problem {
 			c := p.src[n][r.IntN(k)]
 			p.installed = append(p.installed, Pinned{Name: n, Version: c.Version, Requires: c.Requires,
 				Dependencies: c.Dependencies, Conflicts: c.Conflicts, Auto: r.IntN(3) == 0, Upgrade: r.IntN(2) == 0})
+			if r.IntN(3) == 0 {
+				c, err := manifest.ParseConstraint(pick(oracleConstraints))
+				if err != nil {
+					panic(err)
+				}
+				p.installed[len(p.installed)-1].Constraint = c
+			}
 		}
 	}
 	for range 1 + r.IntN(2) {
@@ -126,6 +132,7 @@ func (p problem) table(lenient bool) table {
 	t.rank = make([][]int, len(p.names))
 	t.ok = make([][][][]bool, len(p.names))
 	pin := make([]int, len(p.names))
+	within := make([]string, len(p.names))
 	upgrade := make([]bool, len(p.names))
 	for i, n := range p.names {
 		pin[i] = -1
@@ -133,6 +140,7 @@ func (p problem) table(lenient bool) table {
 			if in.Name == n {
 				pin[i] = slices.IndexFunc(p.src[n], func(c Candidate) bool { return c.Version == in.Version })
 				upgrade[i] = in.Upgrade
+				within[i] = in.Constraint.String()
 			}
 		}
 	}
@@ -162,7 +170,7 @@ func (p problem) table(lenient bool) table {
 			if c.Yanked != "" && !exact && pin[i] != x {
 				may = false
 			}
-			if t.need[i] && !wanted[i] && pin[i] != x && (strings.Contains(c.Version, "-") || upgrade[i] && x < pin[i]) {
+			if t.need[i] && !wanted[i] && pin[i] != x && (!meets(within[i], c.Version, false) || upgrade[i] && x < pin[i]) {
 				may = false
 			}
 			rank := x // the source is oldest first
@@ -447,7 +455,7 @@ func (p problem) checkLeaves(t *testing.T, seed int) {
 			tab.need[at(q)] = true
 			pinAt := slices.IndexFunc(p.src[q.name], func(c Candidate) bool { return c.Version == f.in.Version })
 			for k, v := range q.list {
-				if !v.pinned && (v.v.Prerelease() || f.in.Upgrade && index(q, k) < pinAt) {
+				if !v.pinned && (!meets(f.in.Constraint.String(), v.Version, false) || f.in.Upgrade && index(q, k) < pinAt) {
 					bar(q, k)
 				}
 			}

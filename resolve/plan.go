@@ -204,11 +204,14 @@ func (w *reasons) why(ctx context.Context, p *pack, i int) (Rejection, error) {
 			return set(KindConstraint, "is not in "+n.c.String()+", which "+n.by.name+" "+n.by.chosen().Version+" needs")
 		}
 	}
+	if pin := in.pinned(p.name); pin != nil && len(w.wants[p.name]) == 0 && !p.match(pin.Constraint).has(i+1) {
+		if !pin.Constraint.Covers(v.v) {
+			return set(KindConstraint, "is not in "+pin.Constraint.String()+", which it was installed by")
+		}
+		return set(KindPrerelease, "is a pre-release")
+	}
 	if c := p.chosen(); c.preferred {
 		return set(KindInstalled, "is newer than "+c.Version+", which is installed and was kept")
-	}
-	if v.v.Prerelease() && in.pinned(p.name) != nil {
-		return set(KindPrerelease, "is a pre-release")
 	}
 	return w.retry(ctx, p, i, r)
 }

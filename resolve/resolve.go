@@ -74,6 +74,9 @@ type Pinned struct {
 	Conflicts    map[string]string
 	Provides     map[string]string
 	Features     map[string]manifest.Relations
+	// Constraint is what it was asked for by: unless it is asked for anew, no other
+	// version outside comes in its place.
+	Constraint manifest.Constraint
 	// Enabled are the features that it was installed with.
 	Enabled []string
 	// Upgrade says that its version is not preferred to newer ones. A package that

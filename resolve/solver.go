@@ -194,7 +194,11 @@ func (p *pack) mayStay(in *Pinned, i int) bool {
 		return false
 	}
 	older := i > slices.IndexFunc(p.list, func(o version) bool { return o.pinned })
-	return !v.v.Prerelease() && !(in.Upgrade && older)
+	if in.Upgrade && older {
+		return false
+	}
+	// A constraint that names a pre-release lets it in.
+	return p.match(in.Constraint).has(i + 1)
 }
 
 func (s *solver) addRoots(want []manifest.Spec) error {

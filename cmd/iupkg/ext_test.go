@@ -30,7 +30,7 @@ func extParts(version string) ([]byte, *manifest.Manifest, error) {
 	return testbed.ExtParts(repoDir, version, "")
 }
 
-// mkext DIR VERSION [release=RANGE] [config=EXPR]… [builder=URI [source=URI]]
+// mkext DIR VERSION [release=RANGE] [config=EXPR]… [btf=REQ]… [symbol=NAME]… [builder=URI [source=URI]]
 // leaves in DIR what iupkg build would for version VERSION of the package ext;
 // provenance and SBOM only if a builder is named.
 func mkext(ts *testscript.TestScript, neg bool, args []string) {
@@ -50,6 +50,10 @@ func mkext(ts *testscript.TestScript, neg bool, args []string) {
 				source = v
 			case "release":
 				m.Requires.Release = v
+			case "btf":
+				m.Requires.BTF = append(m.Requires.BTF, v)
+			case "symbol":
+				m.Requires.Symbols = append(m.Requires.Symbols, v)
 			case "config":
 				m.Requires.Config = append(m.Requires.Config, v)
 			default:

@@ -18,7 +18,7 @@ import (
 	"github.com/iupkg/iupkg/manifest"
 )
 
-// commit N NAME@VERSION[=KEY=VALUE]… makes generation N of packages that install
+// commit N NAME@VERSION[@CONSTRAINT][=KEY=VALUE]… makes generation N of packages that install
 // --download-only has brought into $ROOT, and puts it in force, as a
 // transaction on a machine with the runtime would.
 func commit(ts *testscript.TestScript, neg bool, args []string) {
@@ -31,8 +31,11 @@ func commit(ts *testscript.TestScript, neg bool, args []string) {
 	g := install.Generation{Schema: 1, Number: n, Time: time.Unix(int64(n), 0).UTC(), Did: "install " + strings.Join(args[1:], " "), Packages: []install.Package{}}
 	for _, arg := range args[1:] {
 		id, set, hasSet := strings.Cut(arg, "=")
-		p, err := fetchedPackage(root, id)
+		name, version, _ := strings.Cut(id, "@")
+		version, constraint, _ := strings.Cut(version, "@")
+		p, err := fetchedPackage(root, name+"@"+version)
 		ts.Check(err)
+		p.Constraint = constraint
 		if hasSet {
 			k, v, _ := strings.Cut(set, "=")
 			p.Params = map[string]string{k: v}

@@ -47,6 +47,7 @@ func (a *app) installCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringArrayVar(&o.set, "set", nil, "`KEY=VALUE` of a parameter; NAME.KEY=VALUE if several packages are named")
+	cmd.Flags().StringArrayVar(&o.unset, "unset", nil, "`KEY` of a parameter that was set and takes its default again")
 	cmd.Flags().BoolVarP(&o.dry, "dry-run", "n", false, "show the plan and stop")
 	cmd.Flags().BoolVar(&o.download, "download-only", false, "fetch into the store and verify, load nothing")
 	cmd.Flags().BoolVar(&o.frozen, "frozen", false, "install exactly what the lock file has; refuse if anything is not as it was locked")
@@ -57,7 +58,7 @@ func (a *app) installCommand() *cobra.Command {
 
 type installOptions struct {
 	bundle        string
-	set           []string
+	set, unset    []string
 	dry, download bool
 	frozen        bool
 	lock          string
@@ -68,7 +69,7 @@ func (a *app) install(ctx context.Context, args []string, o installOptions) erro
 	if err != nil {
 		return err
 	}
-	set, err := parseSets(o.set, want)
+	set, err := parseSets(o.set, o.unset, want)
 	if err != nil {
 		return err
 	}
@@ -82,7 +83,7 @@ func (a *app) install(ctx context.Context, args []string, o installOptions) erro
 }
 
 // planInstall resolves what is wanted beside what is installed.
-func (a *app) planInstall(ctx context.Context, cur *install.Generation, p *manifest.Profile, want []manifest.Spec, set map[string]map[string]string, did string) (*install.Plan, error) {
+func (a *app) planInstall(ctx context.Context, cur *install.Generation, p *manifest.Profile, want []manifest.Spec, set paramChanges, did string) (*install.Plan, error) {
 	src, err := a.syncedIndex(ctx)
 	if err != nil {
 		return nil, err
@@ -97,12 +98,10 @@ func (a *app) planInstall(ctx context.Context, cur *install.Generation, p *manif
 	}
 	a.sayResolved(plan)
 	a.warnOf(src, plan)
-	for name := range set {
-		if plan.Find(name) == nil {
-			return nil, usagef("--set: %s is not to be installed", name)
-		}
+	if err := set.check(plan, cur, "is not to be installed"); err != nil {
+		return nil, err
 	}
-	return install.NewPlan(cur, did, targetOf(plan, cur, set)), nil
+	return install.NewPlan(cur, did, targetOf(plan, cur, want, set)), nil
 }
 
 // prepare gets together what install and upgrade work with: the kernel that is

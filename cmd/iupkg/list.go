@@ -29,6 +29,8 @@ func (a *app) listCommand() *cobra.Command {
 				KeyID     string            `json:"keyID"`
 				Params    map[string]string `json:"params,omitempty"`
 				Auto      bool              `json:"auto,omitempty"`
+				By        string            `json:"constraint,omitempty"`
+				Features  []string          `json:"features,omitempty"`
 			}
 			list := struct {
 				Generation int    `json:"generation"`
@@ -36,7 +38,7 @@ func (a *app) listCommand() *cobra.Command {
 			}{g.Number, []item{}}
 			var rows []string
 			for _, p := range g.Packages {
-				list.Packages = append(list.Packages, item{p.Name, p.Version, p.Digest, p.Signer.Publisher, p.Signer.KeyID, p.Params, p.Auto})
+				list.Packages = append(list.Packages, item{p.Name, p.Version, p.Digest, p.Signer.Publisher, p.Signer.KeyID, p.Params, p.Auto, p.Constraint, p.Features})
 				rows = append(rows, row(p.Name, p.Version, short(p.Digest), p.Signer.Publisher, paramText(p)))
 			}
 			return a.ui.answer(list, func(w io.Writer) {

@@ -47,7 +47,7 @@ func (a *app) lock(ctx context.Context, args, sets []string, file string) error 
 	if err != nil {
 		return err
 	}
-	set, err := parseSets(sets, want)
+	set, err := parseSets(sets, nil, want)
 	if err != nil {
 		return err
 	}
@@ -106,7 +106,8 @@ func lockOf(plan *install.Plan, verdicts map[string]*signing.Verdict) *manifest.
 		if c.New == nil {
 			continue
 		}
-		item := manifest.LockedItem{Name: c.New.Name, Version: c.New.Version, Digest: c.New.Digest, Auto: c.New.Auto}
+		item := manifest.LockedItem{Name: c.New.Name, Version: c.New.Version, Digest: c.New.Digest, Auto: c.New.Auto,
+			Constraint: c.New.Constraint, Features: c.New.Features}
 		if v := verdicts[c.New.Name]; v != nil {
 			item.Publisher, item.Keys = v.Publisher, v.KeyIDs
 		} else {
@@ -149,7 +150,7 @@ func (a *app) installFrozen(ctx context.Context, o installOptions) error {
 	for _, i := range l.Packages {
 		names = append(names, manifest.Spec{Name: i.Name})
 	}
-	set, err := parseSets(o.set, names)
+	set, err := parseSets(o.set, o.unset, names)
 	if err != nil {
 		return err
 	}
@@ -173,11 +174,20 @@ func (a *app) installFrozen(ctx context.Context, o installOptions) error {
 			return nil, drift
 		}
 		plan := &resolve.Plan{}
+		var want []manifest.Spec
 		for _, i := range l.Packages {
 			plan.Packages = append(plan.Packages, resolve.Choice{Name: i.Name, Version: i.Version, Digest: i.Digest, Wanted: !i.Auto})
+			c, err := manifest.ParseConstraint(i.Constraint)
+			if err != nil {
+				return nil, err
+			}
+			want = append(want, manifest.Spec{Name: i.Name, Constraint: c, Features: i.Features})
+		}
+		if err := set.check(plan, cur, "is not in "+o.lock); err != nil {
+			return nil, err
 		}
 		did := slices.Concat([]string{"install", "--frozen"}, o.set)
-		return install.NewPlan(cur, strings.Join(did, " "), targetOf(plan, cur, set)), nil
+		return install.NewPlan(cur, strings.Join(did, " "), targetOf(plan, cur, want, set)), nil
 	})
 }
 

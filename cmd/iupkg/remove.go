@@ -145,6 +145,9 @@ type plannedChange struct {
 	To     string            `json:"to,omitempty"`
 	Digest string            `json:"digest,omitempty"`
 	Params map[string]string `json:"params,omitempty"`
+	// By is the constraint that it is asked for by.
+	By       string   `json:"constraint,omitempty"`
+	Features []string `json:"features,omitempty"`
 }
 
 func planned(p *install.Plan) []plannedChange {
@@ -156,6 +159,7 @@ func planned(p *install.Plan) []plannedChange {
 		}
 		if c.New != nil {
 			x.To, x.Digest, x.Params = c.New.Version, c.New.Digest, c.New.Params
+			x.By, x.Features = c.New.Constraint, c.New.Features
 		}
 		out = append(out, x)
 	}

@@ -163,7 +163,12 @@ func lockedPins(ctx context.Context, src resolve.Source, file string) ([]resolve
 			drift.distrust("%s %s is %s in the index and was locked as %s", i.Name, i.Version, list[at].Digest, i.Digest)
 		default:
 			c := list[at]
+			constraint, err := manifest.ParseConstraint(i.Constraint)
+			if err != nil {
+				return nil, err
+			}
 			out = append(out, resolve.Pinned{Name: i.Name, Version: i.Version, Digest: i.Digest, Auto: i.Auto,
+				Constraint: constraint, Enabled: i.Features, Provides: c.Provides, Features: c.Features,
 				Requires: c.Requires, Dependencies: c.Dependencies, Conflicts: c.Conflicts})
 		}
 	}
@@ -218,7 +223,14 @@ func (a *app) writeResolution(w io.Writer, r *resolution) {
 		if c.Installed {
 			state = "installed"
 		}
-		rows = append(rows, row(c.Name, c.Version, short(c.Digest), state))
+		name := c.Name
+		if len(c.Features) > 0 {
+			name += "[" + strings.Join(c.Features, ",") + "]"
+		}
+		if len(c.Provides) > 0 {
+			state += " for " + strings.Join(c.Provides, ", ")
+		}
+		rows = append(rows, row(name, c.Version, short(c.Digest), state))
 	}
 	table(w, "NAME\tVERSION\tDIGEST\tSTATE", rows...)
 	for _, c := range r.Packages {
@@ -253,19 +265,36 @@ func parseSpecs(args []string) ([]manifest.Spec, error) {
 }
 
 // targetOf is what is to be installed by a plan: its packages, with what is set
-// of their parameters now and was before.
-func targetOf(plan *resolve.Plan, cur *install.Generation, set map[string]map[string]string) []install.Item {
+// of their parameters now and was before, and with what was asked for: by want
+// now, else before.
+func targetOf(plan *resolve.Plan, cur *install.Generation, want []manifest.Spec, set paramChanges) []install.Item {
 	var items []install.Item
 	for _, c := range plan.Packages {
 		item := install.Item{Name: c.Name, Version: c.Version, Digest: c.Digest, Auto: !c.Wanted}
 		if old := cur.Find(c.Name); old != nil {
 			item.Auto = old.Auto && !c.Wanted
+			item.Constraint, item.Features = old.Constraint, old.Features
 			for k, v := range old.Params {
 				put(&item.Params, k, v)
 			}
 		}
+		for _, w := range want {
+			if w.Name == c.Name {
+				item.Constraint, item.Features = "", w.Features
+				if !w.Constraint.Any() {
+					item.Constraint = w.Constraint.String()
+				}
+			}
+		}
 		for k, v := range set[c.Name] {
-			put(&item.Params, k, v)
+			if v == nil {
+				delete(item.Params, k)
+			} else {
+				put(&item.Params, k, *v)
+			}
+		}
+		if len(item.Params) == 0 {
+			item.Params = nil
 		}
 		items = append(items, item)
 	}
@@ -279,29 +308,65 @@ func put(m *map[string]string, k, v string) {
 	(*m)[k] = v
 }
 
-// parseSets reads --set: KEY=VALUE for the one package asked for, or
-// NAME.KEY=VALUE.
-func parseSets(sets []string, want []manifest.Spec) (map[string]map[string]string, error) {
-	out := map[string]map[string]string{}
+// paramChanges are what is set of parameters, by package and parameter; nil is what
+// was set and is to be no more.
+type paramChanges map[string]map[string]*string
+
+// parseSets reads --set and --unset: KEY=VALUE or KEY for the one package asked
+// for, or NAME.KEY likewise.
+func parseSets(sets, unsets []string, want []manifest.Spec) (paramChanges, error) {
+	out := paramChanges{}
+	add := func(flag, s, key string, value *string) error {
+		name, param, qualified := strings.Cut(key, ".")
+		if !qualified {
+			if len(want) != 1 {
+				return withHint(usagef("%s %s: which package is meant?", flag, s), "write %s NAME.%s", flag, s)
+			}
+			name, param = want[0].Name, key
+		}
+		if out[name] == nil {
+			out[name] = map[string]*string{}
+		}
+		if _, twice := out[name][param]; twice {
+			return usagef("%s %s: %s is set twice", flag, s, key)
+		}
+		out[name][param] = value
+		return nil
+	}
 	for _, s := range sets {
 		key, value, ok := strings.Cut(s, "=")
 		if !ok || key == "" {
 			return nil, usagef("--set %s: want KEY=VALUE", s)
 		}
-		name, param, qualified := strings.Cut(key, ".")
-		if !qualified {
-			if len(want) != 1 {
-				return nil, withHint(usagef("--set %s: which package is meant?", s), "write --set NAME.%s", s)
-			}
-			name, param = want[0].Name, key
+		if err := add("--set", s, key, &value); err != nil {
+			return nil, err
 		}
-		if out[name] == nil {
-			out[name] = map[string]string{}
+	}
+	for _, s := range unsets {
+		if s == "" || strings.Contains(s, "=") {
+			return nil, usagef("--unset %s: want KEY", s)
 		}
-		if _, twice := out[name][param]; twice {
-			return nil, usagef("--set %s: %s is set twice", s, key)
+		if err := add("--unset", s, s, nil); err != nil {
+			return nil, err
 		}
-		out[name][param] = value
 	}
 	return out, nil
+}
+
+// check refuses what is meant for packages that the plan does not have, and what
+// is to be unset and is not set.
+func (s paramChanges) check(plan *resolve.Plan, cur *install.Generation, missing string) error {
+	for name, params := range s {
+		if plan.Find(name) == nil {
+			return usagef("--set: %s %s", name, missing)
+		}
+		for param, v := range params {
+			old := cur.Find(name)
+			if v != nil || old != nil && old.Params[param] != "" {
+				continue
+			}
+			return usagef("--unset %s: it is not set for %s", param, name)
+		}
+	}
+	return nil
 }

@@ -197,6 +197,10 @@ func (a *app) resolveFor(ctx context.Context, cur *install.Generation, p *manife
 		if err != nil {
 			return nil, err
 		}
+		if s.Constraint, err = manifest.ParseConstraint(q.Constraint); err != nil {
+			return nil, err
+		}
+		s.Features = q.Features
 		want = append(want, s)
 	}
 	plan, err := resolve.Solve(ctx, src, host(p), want, pinned)
@@ -204,7 +208,7 @@ func (a *app) resolveFor(ctx context.Context, cur *install.Generation, p *manife
 		return nil, err
 	}
 	a.sayUpgraded(plan, want)
-	target := targetOf(plan, cur, nil)
+	target := targetOf(plan, cur, nil, nil)
 	for i := range target {
 		if old := cur.Find(target[i].Name); old != nil {
 			target[i].Auto = old.Auto

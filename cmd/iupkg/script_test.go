@@ -23,6 +23,7 @@ func setupScript(env *testscript.Env) error {
 	env.Setenv("IUPKG_KEYS", filepath.Join(env.WorkDir, "keys"))
 	env.Setenv("IUPKG_LIBDIR", filepath.Join(env.WorkDir, "lib"))
 	env.Setenv("REPO_LIB", repoLib)
+	env.Setenv("PROFILES", filepath.Join(repoDir, "kernel", "testdata", "profiles"))
 	env.Setenv("ROOT", filepath.Join(env.WorkDir, "root"))
 	// Others' tools, for [exec:cosign] and the like.
 	if cache, err := os.UserCacheDir(); err == nil {

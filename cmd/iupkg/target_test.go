@@ -11,6 +11,8 @@ import (
 	"github.com/iupkg/iupkg/resolve"
 )
 
+func to(s string) *string { return &s }
+
 func TestParseSets(t *testing.T) {
 	one, err := parseSpecs([]string{"bmc@1.2"})
 	if err != nil {
@@ -20,8 +22,8 @@ func TestParseSets(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := parseSets([]string{"iface=eth0", "dns.zone=a=b", "bmc.port="}, one)
-	want := map[string]map[string]string{"bmc": {"iface": "eth0", "port": ""}, "dns": {"zone": "a=b"}}
+	got, err := parseSets([]string{"iface=eth0", "dns.zone=a=b", "bmc.port="}, []string{"mode", "dns.ttl"}, one)
+	want := paramChanges{"bmc": {"iface": to("eth0"), "port": to(""), "mode": nil}, "dns": {"zone": to("a=b"), "ttl": nil}}
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("got %v, %v", got, err)
 	}
@@ -34,7 +36,7 @@ func TestParseSets(t *testing.T) {
 		{[]string{"=eth0"}, "want KEY=VALUE"},
 		{[]string{"bmc.iface=eth0", "bmc.iface=eth1"}, "set twice"},
 	} {
-		_, err := parseSets(c.set, two)
+		_, err := parseSets(c.set, nil, two)
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%v: %v", c.set, err)
 			continue
@@ -50,17 +52,23 @@ func TestParseSets(t *testing.T) {
 func TestTargetOf(t *testing.T) {
 	cur := &install.Generation{Packages: []install.Package{
 		{Name: "lib", Auto: true},
-		{Name: "bmc", Params: map[string]string{"iface": "eth0", "port": "1"}},
+		{Name: "bmc", Params: map[string]string{"iface": "eth0", "port": "1", "mode": "auto"}, Constraint: "^1"},
+		{Name: "old", Constraint: "1.2", Features: []string{"stats"}},
 	}}
+	specs, err := parseSpecs([]string{"lib", "bmc", "top[log]@^2"})
+	if err != nil {
+		t.Fatal(err)
+	}
 	plan := &resolve.Plan{Packages: []resolve.Choice{
-		{Name: "new"}, {Name: "lib", Wanted: true}, {Name: "bmc", Wanted: true}, {Name: "top", Wanted: true},
+		{Name: "new"}, {Name: "lib", Wanted: true}, {Name: "bmc", Wanted: true}, {Name: "top", Wanted: true}, {Name: "old"},
 	}}
-	got := targetOf(plan, cur, map[string]map[string]string{"bmc": {"port": "2"}, "top": {"x": "y"}})
+	got := targetOf(plan, cur, specs, paramChanges{"bmc": {"port": to("2"), "mode": nil}, "top": {"x": to("y")}})
 	want := []install.Item{
 		{Name: "new", Auto: true},
 		{Name: "lib"},
 		{Name: "bmc", Params: map[string]string{"iface": "eth0", "port": "2"}},
-		{Name: "top", Params: map[string]string{"x": "y"}},
+		{Name: "top", Params: map[string]string{"x": "y"}, Constraint: "^2", Features: []string{"log"}},
+		{Name: "old", Constraint: "1.2", Features: []string{"stats"}},
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v", got)

@@ -134,7 +134,12 @@ func (a *app) pinned(g *install.Generation) ([]resolve.Pinned, error) {
 		if err != nil {
 			return nil, withHint(err, "iupkg verify %s fetches it again", p.Name)
 		}
+		constraint, err := manifest.ParseConstraint(p.Constraint)
+		if err != nil {
+			return nil, err
+		}
 		out = append(out, resolve.Pinned{
+			Constraint: constraint, Enabled: p.Features, Provides: m.Provides, Features: m.Features,
 			Name: p.Name, Version: p.Version, Digest: p.Digest, Auto: p.Auto,
 			Requires: requirements(m), Dependencies: m.Dependencies, Conflicts: m.Conflicts,
 		})

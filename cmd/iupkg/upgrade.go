@@ -21,7 +21,8 @@ func (a *app) upgradeCommand() *cobra.Command {
 		Use:   "upgrade [NAME[@CONSTRAINT]…]",
 		Short: "Replace what is installed by the newest that fits, under traffic: all of it or nothing",
 		Long: "Replace what is installed, or the named packages and what they need, by the newest versions\n" +
-			"that fit this kernel. A program that runs is replaced in place: every packet is seen by the\n" +
+			"that fit this kernel and are in the constraint that the package was installed by, or is named\n" +
+			"with now. A program that runs is replaced in place: every packet is seen by the\n" +
 			"old version or by the new one, and maps that both declare alike keep what is in them.",
 		Example: "  iupkg upgrade\n  iupkg upgrade bmc@1 --dry-run",
 		GroupID: groupPackages,
@@ -31,6 +32,7 @@ func (a *app) upgradeCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringArrayVar(&o.set, "set", nil, "`KEY=VALUE` of a parameter; NAME.KEY=VALUE unless one package is named")
+	cmd.Flags().StringArrayVar(&o.unset, "unset", nil, "`KEY` of a parameter that was set and takes its default again")
 	cmd.Flags().BoolVarP(&o.dry, "dry-run", "n", false, "show the plan and stop")
 	cmd.Flags().BoolVar(&o.download, "download-only", false, "fetch into the store and verify, change nothing else")
 	return cmd
@@ -41,7 +43,7 @@ func (a *app) upgrade(ctx context.Context, args []string, o installOptions) erro
 	if err != nil {
 		return err
 	}
-	set, err := parseSets(o.set, named)
+	set, err := parseSets(o.set, o.unset, named)
 	if err != nil {
 		return err
 	}
@@ -63,22 +65,21 @@ func (a *app) upgrade(ctx context.Context, args []string, o installOptions) erro
 		if err != nil {
 			return nil, err
 		}
-		plan, err := resolve.Solve(ctx, src, host(p), forUpgrade(pinned, named), pinned)
+		want := forUpgrade(pinned, named)
+		plan, err := resolve.Solve(ctx, src, host(p), want, pinned)
 		if err != nil {
 			return nil, err
 		}
 		a.sayUpgraded(plan, named)
 		a.warnOf(src, plan)
-		target := targetOf(plan, cur, set)
+		target := targetOf(plan, cur, want, set)
 		for i := range target { // to upgrade a package is not to ask for it
 			if old := cur.Find(target[i].Name); old != nil {
 				target[i].Auto = old.Auto
 			}
 		}
-		for name := range set {
-			if plan.Find(name) == nil {
-				return nil, usagef("--set: %s is not installed", name)
-			}
+		if err := set.check(plan, cur, "is not installed"); err != nil {
+			return nil, err
 		}
 		return install.NewPlan(cur, strings.Join(slices.Concat([]string{"upgrade"}, args, o.set), " "), target), nil
 	})
@@ -122,10 +123,16 @@ func (a *app) sayUpgraded(plan *resolve.Plan, named []manifest.Spec) {
 		default:
 			continue
 		}
+		var why []string
+		other := slices.IndexFunc(c.Rejected, func(r resolve.Rejection) bool { return r.Kind != resolve.KindKernel })
+		if other >= 0 && asked {
+			why = append(why, c.Rejected[other].String())
+		}
 		if n := newerForKernel(c); n > 0 {
-			text += fmt.Sprintf(" (%s not fit this kernel; iupkg resolve %s --verbose says why)", does(n), c.Name)
-		} else if k := len(c.Rejected); k > 0 && asked {
-			text += fmt.Sprintf(" (%s %s)", c.Rejected[0].Version, c.Rejected[0].Reason)
+			why = append(why, fmt.Sprintf("%s not fit this kernel; iupkg resolve %s --verbose says why", does(n), c.Name))
+		}
+		if len(why) > 0 {
+			text += " (" + strings.Join(why, "; ") + ")"
 		}
 		a.ui.step("%s", text)
 		for _, f := range c.Unproven {
