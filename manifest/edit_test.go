@@ -107,7 +107,7 @@ func TestProject(t *testing.T) {
 	}
 	const want = `{Package:{Name:bmc Version:1.2.1 Description:memcached GET in XDP License:GPL-2.0-only Repository:} ` +
 		`Kernel:{Release:>=6.1 Config:[BPF_SYSCALL=y NET_CLS_ACT !PREEMPT_RT] BTF:[struct sk_buff.len func tcp_v4_rcv] Symbols:[]} ` +
-		`Dependencies:map[] Conflicts:map[] ` +
+		`Dependencies:map[] Conflicts:map[] Provides:map[] Features:map[] ` +
 		`Params:[{Name:iface Type:string Default: Min: Max: Doc:network interface} {Name:port Type:u64 Default:11211 Min:1 Max:65535 Doc:}] ` +
 		`Programs:[{Name:rx Hook:xdp Attach:map[interface:${iface} mode:auto] OnFault:pass MaxFaults:0} ` +
 		`{Name:tx Hook:tc Attach:map[direction:egress interface:${iface}] OnFault:ok MaxFaults:3}] ` +
