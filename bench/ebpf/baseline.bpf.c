@@ -20,13 +20,15 @@ struct bpf_spin_lock {
 	u32 val;
 };
 
-enum { XDP_PASS = 2, XDP_TX = 3 };
-enum { MAP_HASH = 1, MAP_ARRAY = 2, MAP_PROG_ARRAY = 3 };
+enum { XDP_ABORTED = 0, XDP_PASS = 2, XDP_TX = 3 };
+enum { MAP_HASH = 1, MAP_ARRAY = 2, MAP_PROG_ARRAY = 3, MAP_RINGBUF = 27 };
 
 static void *(*bpf_map_lookup_elem)(void *map, const void *key) = (void *)1;
 static long (*bpf_tail_call)(void *ctx, void *map, u32 index) = (void *)12;
 static long (*bpf_spin_lock)(struct bpf_spin_lock *lock) = (void *)93;
 static long (*bpf_spin_unlock)(struct bpf_spin_lock *lock) = (void *)94;
+static void *(*bpf_ringbuf_reserve)(void *ring, u64 size, u64 flags) = (void *)131;
+static void (*bpf_ringbuf_submit)(void *sample, u64 flags) = (void *)132;
 
 struct locked {
 	struct bpf_spin_lock lock;
@@ -60,6 +62,12 @@ struct {
 	__type(key, u32);
 	__type(value, u64);
 } sink SEC(".maps");
+
+/* The harness empties it between two measurements. */
+struct {
+	__uint(type, MAP_RINGBUF);
+	__uint(max_entries, 1048576);
+} ring SEC(".maps");
 
 /* The harness puts `recursion` into it. */
 struct {
@@ -133,6 +141,21 @@ SEC("xdp") int lock_pair(struct xdp_md *ctx)
 		bpf_spin_lock(&l->lock);
 		l->value++;
 		bpf_spin_unlock(&l->lock);
+	}
+	return XDP_PASS;
+}
+
+SEC("xdp") int ring_reserve(struct xdp_md *ctx)
+{
+	u32 n = times(ctx);
+
+	for (u32 i = 0; i < n; i++) {
+		u64 *record = bpf_ringbuf_reserve(&ring, sizeof(*record), 0);
+
+		if (!record)
+			return XDP_ABORTED;
+		*record = i;
+		bpf_ringbuf_submit(record, 0);
 	}
 	return XDP_PASS;
 }

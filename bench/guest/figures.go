@@ -21,11 +21,14 @@ const (
 // loop is short enough to fall between two ticks of the timer, and long enough that
 // what is around it vanishes in the rounding; the least of many is one that
 // nothing interrupted.
-func cost(p *ebpf.Program, packet []byte, verdict uint32) (float64, error) {
+func (b *bench) cost(p *ebpf.Program, packet []byte, verdict uint32) (float64, error) {
 	const budget = 500_000 // instructions in a loop
 	least := uint32(0)
 	repeat := 200
 	for try := range 40 {
+		for _, r := range b.rings {
+			r.empty()
+		}
 		ret, t, err := run(p, packet, repeat)
 		if err != nil {
 			return 0, err
@@ -45,7 +48,7 @@ func cost(p *ebpf.Program, packet []byte, verdict uint32) (float64, error) {
 
 // all measures everything but the load.
 func (b *bench) all() error {
-	zero, err := cost(b.ebpf["empty"], packet(0), xdpPass)
+	zero, err := b.cost(b.ebpf["empty"], packet(0), xdpPass)
 	if err != nil {
 		return err
 	}
@@ -56,7 +59,7 @@ func (b *bench) all() error {
 		{"dispatch.empty.switch.extra", "empty-switch"},
 		{"dispatch.fault.switch.extra", "empty-fault-switch"},
 	} {
-		v, err := cost(b.native["bench-"+f.ext+"/empty"], packet(0), xdpPass)
+		v, err := b.cost(b.native["bench-"+f.ext+"/empty"], packet(0), xdpPass)
 		if err != nil {
 			return err
 		}
@@ -66,11 +69,11 @@ func (b *bench) all() error {
 		{"guard.poll", "polled", "unpolled"},
 		{"guard.stack", "checked", "unchecked"},
 	} {
-		with, err := perTurn(b.native["bench-work/"+f.with])
+		with, err := b.perTurn(b.native["bench-work/"+f.with])
 		if err != nil {
 			return err
 		}
-		without, err := perTurn(b.native["bench-work/"+f.without])
+		without, err := b.perTurn(b.native["bench-work/"+f.without])
 		if err != nil {
 			return err
 		}
@@ -80,12 +83,13 @@ func (b *bench) all() error {
 		{"map.array.lookup", "array_lookup"},
 		{"map.hash.lookup", "hash_lookup"},
 		{"lock.pair", "lock_pair"},
+		{"ringbuf.reserve_commit", "ring_reserve"},
 	} {
-		v, err := perTurn(b.native["bench-work/"+f.program])
+		v, err := b.perTurn(b.native["bench-work/"+f.program])
 		if err != nil {
 			return err
 		}
-		base, err := perTurn(b.ebpf[f.program])
+		base, err := b.perTurn(b.ebpf[f.program])
 		if err != nil {
 			return err
 		}
@@ -100,17 +104,17 @@ func (b *bench) all() error {
 		{"packet.parse_rewrite", "rewrite", "parse_rewrite", datagram(), xdpTx},
 		{"recursion.33", "work", "recursion", packet(0), xdpPass},
 	} {
-		v, err := cost(b.native["bench-"+f.ext+"/"+f.program], f.packet, f.verdict)
+		v, err := b.cost(b.native["bench-"+f.ext+"/"+f.program], f.packet, f.verdict)
 		if err != nil {
 			return err
 		}
-		base, err := cost(b.ebpf[f.program], f.packet, f.verdict)
+		base, err := b.cost(b.ebpf[f.program], f.packet, f.verdict)
 		if err != nil {
 			return err
 		}
 		b.compare(f.name, v-zero, base-zero)
 	}
-	v, err := cost(b.native["bench-work/panics"], packet(0), xdpPass)
+	v, err := b.cost(b.native["bench-work/panics"], packet(0), xdpPass)
 	if err != nil {
 		return err
 	}
@@ -120,13 +124,13 @@ func (b *bench) all() error {
 
 // perTurn is what one more turn of a program's loop costs; the packet's first
 // byte is the number of turns.
-func perTurn(p *ebpf.Program) (float64, error) {
+func (b *bench) perTurn(p *ebpf.Program) (float64, error) {
 	const few, many = 8, 56
-	least, err := cost(p, packet(few), xdpPass)
+	least, err := b.cost(p, packet(few), xdpPass)
 	if err != nil {
 		return 0, err
 	}
-	most, err := cost(p, packet(many), xdpPass)
+	most, err := b.cost(p, packet(many), xdpPass)
 	return (most - least) / (many - few), err
 }
 

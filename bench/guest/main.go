@@ -46,6 +46,7 @@ type bench struct {
 	dir    sideload.Folder
 	native map[string]*ebpf.Program // stubs, as "extension/program"
 	ebpf   map[string]*ebpf.Program
+	rings  []ring
 	report wire.Report
 }
 
@@ -99,6 +100,9 @@ func (b *bench) loadBaseline() error {
 	if err := fill(c.Maps["hash"]); err != nil {
 		return err
 	}
+	if err := b.addRing(c.Maps["ring"]); err != nil {
+		return err
+	}
 	return c.Maps["again"].Put(uint32(0), c.Programs["recursion"])
 }
 
@@ -127,14 +131,15 @@ func (b *bench) loadAll(ctx context.Context) error {
 			}
 		}
 		for _, m := range l.Maps {
-			if m.Name != "hash" {
+			prepare := map[string]func(*ebpf.Map) error{"hash": fill, "ring": b.addRing}[m.Name]
+			if prepare == nil {
 				continue
 			}
 			pinned, err := ebpf.LoadPinnedMap(m.Pin, nil)
 			if err != nil {
 				return err
 			}
-			if err := fill(pinned); err != nil {
+			if err := prepare(pinned); err != nil {
 				return err
 			}
 		}

@@ -3,6 +3,7 @@
 
 use iu::net::checksum::{self, Sum};
 use iu::net::{self, ETH_IPV4, ETH_VLAN, IPPROTO_TCP, IPPROTO_UDP};
+use iu::zerocopy::FromBytes;
 
 /// Ethernet, an optional VLAN tag, IPv4 with options, a transport header, payload.
 fn packet(vlan: bool, options: usize, protocol: u8, l4: &[u8], payload: &[u8]) -> Vec<u8> {
@@ -197,4 +198,124 @@ fn header_checksums() {
     m.ip.set_total_len(1000);
     assert_eq!(m.ip.total_len.get(), 1000);
     assert_eq!(naive(&p[14..34]), 0);
+}
+
+/// Ethernet, tags, an IPv6 header with extension headers, and what follows.
+fn v6(tags: &[[u8; 4]], extensions: &[&[u8]], protocol: u8, rest: &[u8]) -> Vec<u8> {
+    let mut p = vec![2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2];
+    for [a, b, c, d] in tags {
+        p.extend([*a, *b, *c, *d]);
+    }
+    p.extend([0x86, 0xdd, 0x60, 0, 0, 0]);
+    let len = extensions.iter().map(|e| e.len()).sum::<usize>() + rest.len();
+    p.extend((len as u16).to_be_bytes());
+    let first = p.len();
+    p.extend([protocol, 64]);
+    p.extend([0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
+    p.extend([0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2]);
+    // The first byte of each extension here is its own number, the next header goes there.
+    let mut slot = first;
+    for e in extensions {
+        let at = p.len();
+        p.extend(*e);
+        p[slot] = e[0];
+        p[at] = protocol;
+        slot = at;
+    }
+    p.extend(rest);
+    p
+}
+
+const DATAGRAM: [u8; 12] = [0, 80, 0x1f, 0x90, 0, 12, 0, 0, b'a', b'b', b'c', b'd'];
+
+#[test]
+fn layers_of_ipv6() {
+    let hop = [0, 0, 5, 2, 0, 0, 1, 0];
+    let routing = [43, 2, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1];
+    let p = v6(&[[0x88, 0xa8, 0, 7], [0x81, 0, 0, 8]], &[&hop, &routing], 17, &DATAGRAM);
+    let l = net::layers(&p).unwrap();
+    assert_eq!((l.link.outer.unwrap().id(), l.link.inner.unwrap().id()), (7, 8));
+    assert_eq!((l.protocol, l.at, l.len, l.fragment), (17, 22 + 40 + 32, 12, false));
+    assert_eq!(l.src().to_string(), "fe80::1");
+    let u = l.udp().unwrap();
+    assert_eq!((u.udp.src_port.get(), u.payload), (80, &b"abcd"[..]));
+    assert!(l.tcp().is_none() && l.icmp().is_none() && l.ip_options().next().is_none());
+    // Cut anywhere it is nothing, and no panic.
+    for n in 0..p.len() {
+        assert!(net::layers(&p[..n]).and_then(|l| l.udp()).is_none(), "{n}");
+    }
+}
+
+#[test]
+fn fragments_and_long_chains_of_ipv6() {
+    let first = [44, 0, 0, 1, 0, 0, 0, 1];
+    let only = [44, 0, 0, 0, 0, 0, 0, 1];
+    assert!(net::layers(&v6(&[], &[&first], 17, &DATAGRAM)).unwrap().udp().is_none());
+    assert!(net::layers(&v6(&[], &[&only], 17, &DATAGRAM)).unwrap().udp().is_some());
+    let hop: &[u8] = &[60, 0, 0, 0, 0, 0, 0, 0];
+    assert!(net::layers(&v6(&[], &[hop; 7], 17, &DATAGRAM)).is_some());
+    assert!(net::layers(&v6(&[], &[hop; 9], 17, &DATAGRAM)).is_none());
+    let auth = [51, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    assert!(net::layers(&v6(&[], &[&auth], 17, &DATAGRAM)).unwrap().udp().is_some());
+}
+
+#[test]
+fn layers_of_ipv4() {
+    let ping = [8, 0, 0, 0, 0, 1, 0, 2, 9, 9];
+    let mut p = vec![2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 0x81, 0, 0, 5, 8, 0];
+    p.extend([0x46, 0, 0, 34, 0, 0, 0, 0, 64, 1, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2]);
+    p.extend([0x94, 4, 0, 0]);
+    p.extend(ping);
+    p.extend([0; 6]); // padding of the frame
+    let l = net::layers(&p).unwrap();
+    assert_eq!(l.ip_options().next(), Some(net::Opt { kind: 0x94, data: &[0, 0] }));
+    let i = l.icmp().unwrap();
+    assert_eq!((i.icmp.kind, i.body), (8, &[9, 9][..]));
+    let mut icmp = *i.icmp;
+    icmp.checksum.set(net::checksum::Sum::new().bytes(&ping).finish());
+    icmp.set_kind(0);
+    let mut reply = ping;
+    reply[0] = 0;
+    assert_eq!(icmp.checksum.get(), net::checksum::Sum::new().bytes(&reply).finish());
+
+    let mut tcp = vec![0; 20];
+    tcp[12] = 8 << 4;
+    tcp.extend([2, 4, 5, 180, 1, 1, 4, 2, 0, 0, 0, 0, b'x']);
+    p.truncate(18);
+    p.extend([0x45, 0, 0, 53, 0, 0, 0, 0, 64, 6, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2]);
+    p.extend(tcp);
+    let t = net::layers(&p).unwrap().tcp().unwrap();
+    let kinds: Vec<u8> = net::Options::new(t.options).map(|o| o.kind).collect();
+    assert_eq!((kinds, t.payload), (vec![net::TCP_OPT_MSS, net::TCP_OPT_SACK_OK], &b"x"[..]));
+}
+
+#[test]
+fn arp_answers() {
+    let mut p = [0u8; 28];
+    p[..8].copy_from_slice(&[0, 1, 8, 0, 6, 4, 0, 1]);
+    p[8..18].copy_from_slice(&[2, 0, 0, 0, 0, 1, 10, 0, 0, 1]);
+    p[24..].copy_from_slice(&[10, 0, 0, 2]);
+    let (arp, _) = net::Arp::mut_from_prefix(&mut p).unwrap();
+    assert!(arp.is_ipv4());
+    arp.answer([2, 0, 0, 0, 0, 2]);
+    assert_eq!(p[7..], [2, 2, 0, 0, 0, 0, 2, 10, 0, 0, 2, 2, 0, 0, 0, 0, 1, 10, 0, 0, 1]);
+}
+
+/// Every sum is that of the words added one by one, whatever the pieces.
+#[test]
+fn sums_by_the_definition() {
+    let bytes: Vec<u8> = (0..200u32).map(|i| (i * 7919 >> 3) as u8).collect();
+    for n in 0..bytes.len() {
+        let mut want = 0u64;
+        for w in bytes[..n].chunks(2) {
+            want += u64::from(w[0]) << 8 | w.get(1).map_or(0, |b| u64::from(*b));
+        }
+        while want > 0xffff {
+            want = (want & 0xffff) + (want >> 16);
+        }
+        for cut in (0..=n).step_by(2) {
+            let sum = net::checksum::Sum::new().bytes(&bytes[..cut]).bytes(&bytes[cut..n]);
+            assert_eq!(u64::from(sum.fold()), want, "{n} {cut}");
+        }
+    }
 }

@@ -17,6 +17,10 @@ static HASH: HashMap<u32, u64, 64> = HashMap::new();
 #[map]
 static LOCKED: LockedArray<u64, 1> = LockedArray::new();
 
+/// Emptied by the harness between two measurements.
+#[map]
+static RING: RingBuf<1048576> = RingBuf::new();
+
 /// Results, so that no compiler drops the work.
 #[map]
 static SINK: Array<u64, 1> = Array::new();
@@ -54,6 +58,17 @@ fn lock_pair(ctx: XdpContext) -> XdpAction {
         if let Some(mut value) = LOCKED.lock(0) {
             *value = value.wrapping_add(1);
         }
+    }
+    XdpAction::Pass
+}
+
+#[xdp(on_fault = pass)]
+fn ring_reserve(ctx: XdpContext) -> XdpAction {
+    for i in 0..times(ctx.packet()) {
+        let Some(room) = RING.reserve::<u64>() else {
+            return XdpAction::Aborted;
+        };
+        room.write(i.into()).submit();
     }
     XdpAction::Pass
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 //! Internet checksums: in full (RFC 1071) and by difference (RFC 1624).
 
-use super::Ipv4;
+use super::{Ipv4, Ipv6};
 
 /// A one's complement sum of 16-bit words in network order.
 ///
@@ -11,6 +11,8 @@ use super::Ipv4;
 /// let sum = Sum::new().bytes(&[0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7]);
 /// assert_eq!(sum.finish(), !0xddf2);
 /// ```
+// Kept as the machine reads the words, and in pieces of 32 bits: the sum is the same but
+// for the order of its two bytes (RFC 1071, section 2).
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Sum(u64);
 
@@ -26,26 +28,29 @@ impl Sum {
     #[inline]
     pub fn bytes(self, b: &[u8]) -> Sum {
         let mut sum = self.0;
-        let (words, rest) = b.as_chunks::<2>();
+        let (words, rest) = b.as_chunks::<4>();
         for w in words {
-            sum += u64::from(u16::from_be_bytes(*w));
+            sum += u64::from(u32::from_ne_bytes(*w));
         }
-        if let [last] = rest {
-            sum += u64::from(*last) << 8;
-        }
+        sum += match *rest {
+            [a] => u64::from(u16::from_ne_bytes([a, 0])),
+            [a, b] => u64::from(u16::from_ne_bytes([a, b])),
+            [a, b, c] => u64::from(u32::from_ne_bytes([a, b, c, 0])),
+            _ => 0,
+        };
         Sum(sum)
     }
 
     /// Adds a 16-bit word.
     #[inline]
     pub const fn word(self, w: u16) -> Sum {
-        Sum(self.0 + w as u64)
+        Sum(self.0 + w.to_be() as u64)
     }
 
     /// Adds a 32-bit word.
     #[inline]
     pub const fn word32(self, w: u32) -> Sum {
-        self.word((w >> 16) as u16).word(w as u16)
+        Sum(self.0 + w.to_be() as u64)
     }
 
     /// Adds the pseudo-header of UDP and TCP over IPv4; `len` is the bytes of
@@ -55,15 +60,22 @@ impl Sum {
         self.bytes(&ip.src).bytes(&ip.dst).word(ip.protocol as u16).word(len)
     }
 
+    /// Adds the pseudo-header of UDP, TCP and ICMPv6 over IPv6; `protocol` is that of the
+    /// last header, `len` the bytes of header and payload.
+    #[inline]
+    pub fn pseudo6(self, ip: &Ipv6, protocol: u8, len: u32) -> Sum {
+        self.bytes(&ip.src).bytes(&ip.dst).word(protocol as u16).word32(len)
+    }
+
     /// The sum folded to 16 bits.
     #[inline]
     pub const fn fold(self) -> u16 {
-        let mut s = self.0;
-        s = (s & 0xffff_ffff) + (s >> 32);
-        s = (s & 0xffff) + (s >> 16);
-        s = (s & 0xffff) + (s >> 16);
-        s = (s & 0xffff) + (s >> 16);
-        s as u16
+        let s = (self.0 & 0xffff_ffff) + (self.0 >> 32);
+        // At most 33 bits, then 18, then 17, then 16.
+        let s = (s & 0xffff) + (s >> 16);
+        let s = (s & 0xffff) + (s >> 16);
+        let s = (s & 0xffff) + (s >> 16);
+        u16::from_be(s as u16)
     }
 
     /// The checksum: the complement of the sum.

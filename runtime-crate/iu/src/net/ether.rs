@@ -52,3 +52,47 @@ impl Vlan {
         self.tci.get() & 0xfff
     }
 }
+
+/// An ARP packet for IPv4 over Ethernet (RFC 826), 28 bytes.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct Arp {
+    /// 1: Ethernet.
+    pub hardware: U16,
+    /// [`ETH_IPV4`].
+    pub protocol: U16,
+    /// 6.
+    pub hardware_len: u8,
+    /// 4.
+    pub protocol_len: u8,
+    /// 1: request, 2: reply.
+    pub operation: U16,
+    /// Who asks or answers.
+    pub sender_mac: [u8; 6],
+    /// Its IPv4 address.
+    pub sender_ip: [u8; 4],
+    /// Who is asked or answered; zero in a request.
+    pub target_mac: [u8; 6],
+    /// Its IPv4 address.
+    pub target_ip: [u8; 4],
+}
+
+impl Arp {
+    /// Whether it is about IPv4 over Ethernet, which is all that this header can hold.
+    #[inline]
+    pub fn is_ipv4(&self) -> bool {
+        self.hardware.get() == 1
+            && self.protocol.get() == ETH_IPV4
+            && self.hardware_len == 6
+            && self.protocol_len == 4
+    }
+
+    /// Makes a request the reply of `mac`, whose address was asked for.
+    #[inline]
+    pub fn answer(&mut self, mac: [u8; 6]) {
+        self.operation.set(2);
+        self.target_mac = self.sender_mac;
+        self.sender_mac = mac;
+        core::mem::swap(&mut self.sender_ip, &mut self.target_ip);
+    }
+}

@@ -2,7 +2,7 @@
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-use super::{U16, U32};
+use super::{U16, U32, checksum};
 
 /// A UDP header (RFC 768), 8 bytes.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
@@ -68,5 +68,31 @@ impl Tcp {
     #[inline]
     pub fn header_len(&self) -> usize {
         (self.data_offset as usize >> 4) * 4
+    }
+}
+
+/// The first 8 bytes of ICMP (RFC 792) and of ICMPv6 (RFC 4443).
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct Icmp {
+    /// ICMP: 0 echo reply, 3 unreachable, 8 echo, 11 time exceeded, …; ICMPv6: 1
+    /// unreachable, 128 echo, 129 echo reply, 135 neighbour solicitation, …
+    pub kind: u8,
+    /// By `kind`.
+    pub code: u8,
+    /// Of the whole message; of ICMPv6, with the pseudo-header.
+    pub checksum: U16,
+    /// By `kind`: of echoes, identifier and sequence number.
+    pub rest: [u8; 4],
+}
+
+impl Icmp {
+    /// Changes the kind and updates the checksum.
+    #[inline]
+    pub fn set_kind(&mut self, kind: u8) {
+        let word = |k| u16::from_be_bytes([k, self.code]);
+        let sum = checksum::update16(self.checksum.get(), word(self.kind), word(kind));
+        self.checksum.set(sum);
+        self.kind = kind;
     }
 }

@@ -117,9 +117,36 @@ pub fn udp4(packet: &[u8]) -> Option<Udp4<'_>> {
 /// As [`udp4`], writable; the payload reaches to the end of the packet.
 #[inline]
 pub fn udp4_mut(packet: &mut [u8]) -> Option<Udp4Mut<'_>> {
-    let at = udp4(packet)?.payload_at - size_of::<Udp>();
-    let (eth, ip, rest) = ipv4_mut(packet, at)?;
+    let (eth, rest) = Ethernet::mut_from_prefix(packet).ok()?;
+    let rest = match eth.ethertype.get() {
+        ETH_IPV4 => rest,
+        ETH_VLAN => {
+            let (vlan, rest) = Vlan::mut_from_prefix(rest).ok()?;
+            if vlan.ethertype.get() != ETH_IPV4 {
+                return None;
+            }
+            rest
+        }
+        _ => return None,
+    };
+    let (ip, rest) = Ipv4::mut_from_prefix(rest).ok()?;
+    let hlen = ip.header_len();
+    let total = ip.total_len.get() as usize;
+    if ip.version() != 4
+        || hlen < size_of::<Ipv4>()
+        || total < hlen
+        || ip.protocol != IPPROTO_UDP
+        || ip.is_fragment()
+    {
+        return None;
+    }
+    let rest = rest.get_mut(hlen - size_of::<Ipv4>()..)?;
+    let there = rest.len();
     let (udp, payload) = Udp::mut_from_prefix(rest).ok()?;
+    let len = udp.len.get() as usize;
+    if len < size_of::<Udp>() || len > total - hlen || len > there {
+        return None;
+    }
     Some(Udp4Mut { eth, ip, udp, payload })
 }
 
