@@ -9,6 +9,7 @@
 # make gen      make generated files again and fail if one has changed
 # make oracle   a million random problems of the resolver against brute force
 # make fuzz     each fuzzer for FUZZTIME
+# make miri     the crate's tests under Miri, which Debian does not have: needs rustup with a nightly toolchain
 # make clean    removes what was built here, not the cache
 #
 # All of these first run scripts/bootstrap, which installs what is missing and is quick when nothing is. What does not
@@ -42,7 +43,7 @@ GO_FILES := go.mod go.sum $(filter-out kernel/module/% kernel/vm/%,$(call find,\
 	$(call find,kernel/vm,-name '*.go' -not -name '*_test.go')
 AGENT_FILES := go.mod $(call find,kernel/vm/agent kernel/vm/wire,-name '*.go')
 
-.PHONY: build demo bench torture test lint gen fuzz oracle clean bootstrap plugin runtime sysroot FORCE
+.PHONY: build demo bench torture test lint gen fuzz miri oracle clean bootstrap plugin runtime sysroot FORCE
 
 build: bin/iupkg $(LIB)/vm-agent $(LIB)/crate/.made $(LIB)/module/.made plugin runtime sysroot
 
@@ -121,6 +122,13 @@ fuzz: | bootstrap
 
 oracle: | bootstrap
 	go test ./resolve -run Oracle -v -timeout 2h -args -oracle-cases $(ORACLE_CASES)
+# net has no unsafe code, and the tests that build or compile something else are no use here.
+miri:
+	cd runtime-crate/iu && env -u RUSTC -u RUSTDOC PATH="$$HOME/.cargo/bin:$$PATH" MIRIFLAGS='$(MIRIFLAGS)' \
+		cargo +nightly miri test --locked --test host --test interleave
+	cd runtime-crate/samples/xdp_maps && env -u RUSTC -u RUSTDOC PATH="$$HOME/.cargo/bin:$$PATH" MIRIFLAGS='$(MIRIFLAGS)' \
+		cargo +nightly miri test --locked
+MIRIFLAGS := -Zmiri-disable-isolation -Zmiri-permissive-provenance
 
 clean:
 	rm -rf bin lib build

@@ -77,9 +77,13 @@ fn readers_get_whole_values_of_their_key() {
         let v = u64::from(key) * 10 + cpu;
         let _ = HASH.insert(&key, &[v, v]);
     }
-    let writer: &[Step] = &[|c, _| put(1, c), |c, _| put(2, c), |_, _| {
-        let _ = HASH.remove(&1);
-    }];
+    let writer: &[Step] = &[
+        |c, _| put(1, c),
+        |c, _| put(2, c),
+        |_, _| {
+            let _ = HASH.remove(&1);
+        },
+    ];
     let other: &[Step] = &[
         |_, _| {
             let _ = HASH.remove(&2);
