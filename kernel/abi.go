@@ -24,11 +24,14 @@ const (
 	maxProgs    = 32
 	maxMaps     = 64
 	maxParams   = 64
+	maxKRelocs  = 256
+	abiCNameLen = 64
 
-	secInfo  = ".iu.info"
-	secProg  = ".iu.prog"
-	secMap   = ".iu.map"
-	secParam = ".iu.param"
+	secInfo   = ".iu.info"
+	secProg   = ".iu.prog"
+	secMap    = ".iu.map"
+	secParam  = ".iu.param"
+	secKReloc = ".iu.reloc"
 )
 
 // Hook is enum iu_hook.
@@ -96,6 +99,31 @@ const (
 	ParamI64  ParamType = 3
 )
 
+// KRelocKind is enum iu_kreloc_kind.
+type KRelocKind uint32
+
+// What a kernel relocation asks for.
+const (
+	KRelocField  KRelocKind = 1 // where a member lies
+	KRelocSize   KRelocKind = 2 // size of a type
+	KRelocEnum   KRelocKind = 3 // value of an enumerator
+	KRelocConfig KRelocKind = 4 // an option of the configuration
+	KRelocTrace  KRelocKind = 5 // where a field of a tracepoint's record lies
+)
+
+// KRelocFlags is iu_abi_kreloc.flags.
+type KRelocFlags uint32
+
+// Flags of a kernel relocation.
+const (
+	KRelocOptional KRelocFlags = 1 << 0 // may be missing
+	KRelocInt      KRelocFlags = 1 << 1 // an integer, or a bit field
+	KRelocPtr      KRelocFlags = 1 << 2 // a pointer
+	KRelocInside   KRelocFlags = 1 << 3 // its address is taken
+)
+
+const maxKRelocBytes = 1 << 20
+
 type abiInfo struct {
 	Magic    uint32
 	ABI      uint16
@@ -134,5 +162,19 @@ type abiParam struct {
 	Reserved uint32
 	Min      uint64
 	Max      uint64
+	Value    uint64
+}
+
+type abiKreloc struct {
+	Type     [abiCNameLen]byte
+	Field    [abiCNameLen]byte
+	Kind     uint32
+	Flags    uint32
+	Want     uint32
+	Exists   uint32
+	Offset   uint32
+	Size     uint32
+	Bits     uint32
+	Reserved uint32
 	Value    uint64
 }

@@ -52,7 +52,7 @@ func TestMirror(t *testing.T) {
 		c string
 		g any
 	}{
-		{"iu_abi_info", abiInfo{}}, {"iu_abi_prog", abiProg{}}, {"iu_abi_map", abiMap{}}, {"iu_abi_param", abiParam{}},
+		{"iu_abi_info", abiInfo{}}, {"iu_abi_prog", abiProg{}}, {"iu_abi_map", abiMap{}}, {"iu_abi_param", abiParam{}}, {"iu_abi_kreloc", abiKreloc{}}, {"iu_set_kreloc", uapiSetKreloc{}},
 		{"iu_version", uapiVersion{}}, {"iu_key", uapiKey{}}, {"iu_section", uapiSection{}}, {"iu_load", uapiLoad{}},
 		{"iu_bind", uapiBind{}}, {"iu_set_param", uapiSetParam{}}, {"iu_slot_new", uapiSlotNew{}},
 		{"iu_attach_one", uapiAttachOne{}}, {"iu_attach", uapiAttach{}}, {"iu_id", uapiID{}},
@@ -67,6 +67,11 @@ func TestMirror(t *testing.T) {
 		{"IU_ABI_MAX_SECTIONS", maxSections}, {"IU_ABI_MAX_SYMBOLS", maxSymbols}, {"IU_ABI_MAX_RELOCS", maxRelocs},
 		{"IU_ABI_MAX_PROGS", maxProgs}, {"IU_ABI_MAX_MAPS", maxMaps}, {"IU_ABI_MAX_PARAMS", maxParams},
 		{"IU_PROG_F_POLL", uint64(ProgPoll)}, {"IU_PROG_F_STACK_CHECK", uint64(ProgStackCheck)},
+		{"IU_ABI_MAX_KRELOCS", maxKRelocs}, {"IU_ABI_CNAME_LEN", abiCNameLen}, {"IU_KRELOC_MAX_BYTES", maxKRelocBytes},
+		{"IU_KRELOC_FIELD", uint64(KRelocField)}, {"IU_KRELOC_SIZE", uint64(KRelocSize)}, {"IU_KRELOC_ENUM", uint64(KRelocEnum)},
+		{"IU_KRELOC_CONFIG", uint64(KRelocConfig)}, {"IU_KRELOC_TRACE", uint64(KRelocTrace)},
+		{"IU_KRELOC_F_OPTIONAL", uint64(KRelocOptional)}, {"IU_KRELOC_F_INT", uint64(KRelocInt)},
+		{"IU_KRELOC_F_PTR", uint64(KRelocPtr)}, {"IU_KRELOC_F_INSIDE", uint64(KRelocInside)}, {"IU_IOC_SET_KRELOC", uint64(iocSetKreloc)},
 		{"IU_PARAM_BOOL", uint64(ParamBool)}, {"IU_PARAM_U64", uint64(ParamU64)}, {"IU_PARAM_I64", uint64(ParamI64)},
 		{"IU_HOOK_XDP", uint64(HookXDP)}, {"IU_HOOK_TC", uint64(HookTC)}, {"IU_HOOK_KPROBE", uint64(HookKprobe)},
 		{"IU_HOOK_TRACEPOINT", uint64(HookTracepoint)}, {"IU_HOOK_PERF_EVENT", uint64(HookPerfEvent)},
@@ -103,7 +108,7 @@ func TestMirror(t *testing.T) {
 		fmt.Fprintf(&src, "\tprintf(\"%s %%llu\\n\", (unsigned long long)(%s));\n", n.c, n.c)
 		fmt.Fprintf(&want, "%s %d\n", n.c, n.g)
 	}
-	for name, sec := range map[string]string{"IU_SEC_INFO": secInfo, "IU_SEC_PROG": secProg, "IU_SEC_MAP": secMap, "IU_SEC_PARAM": secParam} {
+	for name, sec := range map[string]string{"IU_SEC_INFO": secInfo, "IU_SEC_PROG": secProg, "IU_SEC_MAP": secMap, "IU_SEC_PARAM": secParam, "IU_SEC_KRELOC": secKReloc} {
 		fmt.Fprintf(&src, "\tprintf(\"%s %%s\\n\", %s);\n", name, name)
 		fmt.Fprintf(&want, "%s %s\n", name, sec)
 	}

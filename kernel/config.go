@@ -54,6 +54,20 @@ func configOf(ctx context.Context, release string) (config map[string]string, so
 	return nil, ""
 }
 
+// ReadConfigFile reads the configuration of a kernel from a .config, which may be compressed,
+// or from an image that carries one.
+func ReadConfigFile(ctx context.Context, path string) (map[string]string, error) {
+	b, err := readConfigFile(ctx, path)
+	if err != nil {
+		return nil, err
+	}
+	c, err := parseConfig(b)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return c, nil
+}
+
 func readConfigFile(ctx context.Context, path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {

@@ -160,6 +160,15 @@ func (d *Device) Bind(id uint32, index, fd int) error {
 	return refused(fmt.Sprintf("bind map %d", index), goString(a.Msg[:]), err)
 }
 
+// SetKReloc tells the extension's kernel relocation number index what it is here.
+func (d *Device) SetKReloc(id uint32, index int, v KRelocValue) error {
+	a := uapiSetKreloc{ID: id, Kreloc: uint32(index), Offset: v.Offset, Bytes: v.Size, Bits: v.Bits, Value: v.Value}
+	if v.Exists {
+		a.Exists = 1
+	}
+	return refused(fmt.Sprintf("set kernel relocation %d", index), "", ioctl(d, iocSetKreloc, &a))
+}
+
 // SetParam sets the extension's parameter number index.
 func (d *Device) SetParam(id uint32, index int, value uint64) error {
 	a := uapiSetParam{ID: id, Param: uint32(index), Value: value}

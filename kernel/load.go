@@ -171,7 +171,7 @@ func (l *loader) newMap(i int, pin string) error {
 	return nil
 }
 
-// complete binds maps and sets parameters.
+// complete binds maps, sets parameters and says what the kernel is like.
 func (l *loader) complete() error {
 	for i, m := range l.maps {
 		if err := l.dev.Bind(l.out.ID, i, m.FD()); err != nil {
@@ -183,7 +183,7 @@ func (l *loader) complete() error {
 			return named(err, "parameter "+l.object.Params[i].Name)
 		}
 	}
-	return nil
+	return l.resolveTypes()
 }
 
 // newSlot makes a slot for program i and plans to put the program there.

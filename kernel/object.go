@@ -22,6 +22,7 @@ type Object struct {
 	Programs []ObjectProgram
 	Maps     []ObjectMap
 	Params   []ObjectParam
+	KRelocs  []ObjectKReloc
 
 	im *image
 }
@@ -53,6 +54,14 @@ type ObjectParam struct {
 	Value    uint64 // the default
 }
 
+// ObjectKReloc is one struct iu_abi_kreloc.
+type ObjectKReloc struct {
+	Type, Field string
+	Kind        KRelocKind
+	Flags       KRelocFlags
+	Want        uint32 // bytes
+}
+
 // ReadObject parses an extension object and checks its form: ELF structure,
 // the sections it may have, and the tables of the object ABI.
 func ReadObject(raw []byte) (*Object, error) {
@@ -72,7 +81,7 @@ func readObject(raw []byte) (*Object, error) {
 		return nil, err
 	}
 	o := &Object{Machine: elf.Machine(im.hdr.Machine), Digest: sha256.Sum256(raw), im: im}
-	for _, step := range []func(*image) error{o.readInfo, o.readProgs, o.readMaps, o.readParams} {
+	for _, step := range []func(*image) error{o.readInfo, o.readProgs, o.readMaps, o.readParams, o.readKRelocs} {
 		if err := step(im); err != nil {
 			return nil, err
 		}
@@ -98,6 +107,7 @@ var sectionRules = []sectionRule{
 	{name: secProg, table: true},
 	{name: secMap, write: true, table: true},
 	{name: secParam, write: true, table: true},
+	{name: secKReloc, write: true, table: true},
 }
 
 func ruleFor(name string) *sectionRule {
@@ -258,6 +268,52 @@ func (o *Object) readParams(im *image) error {
 		o.Params = append(o.Params, q)
 	}
 	return nil
+}
+
+func (o *Object) readKRelocs(im *image) error {
+	list, err := table[abiKreloc](im, secKReloc, maxKRelocs)
+	if err != nil {
+		return err
+	}
+	for i := range list {
+		r := &list[i]
+		typ, err := typeName(r.Type[:])
+		if err != nil {
+			return fmt.Errorf("kernel relocation %d: %w", i, err)
+		}
+		field, err := typeName(r.Field[:])
+		if err != nil {
+			return fmt.Errorf("kernel relocation of %s: %w", typ, err)
+		}
+		q := ObjectKReloc{typ, field, KRelocKind(r.Kind), KRelocFlags(r.Flags), r.Want}
+		switch {
+		case q.Kind < KRelocField || q.Kind > KRelocTrace:
+			return fmt.Errorf("kernel relocation of %s: unknown kind %d", typ, r.Kind)
+		case q.Flags&^(KRelocOptional|KRelocInt|KRelocPtr|KRelocInside) != 0:
+			return fmt.Errorf("kernel relocation of %s: unknown flags %#x", typ, r.Flags)
+		case r.Exists != 0 || r.Offset != 0 || r.Size != 0 || r.Bits != 0 || r.Reserved != 0 || r.Value != 0:
+			return fmt.Errorf("kernel relocation of %s: resolved already", typ)
+		case typ == "" || (field == "") != (q.Kind == KRelocSize || q.Kind == KRelocConfig):
+			return fmt.Errorf("kernel relocation %d: no type or member", i)
+		}
+		o.KRelocs = append(o.KRelocs, q)
+	}
+	return nil
+}
+
+// typeName reads the name of a type or member of the kernel: as fixedName, but it may have
+// spaces and be empty.
+func typeName(b []byte) (string, error) {
+	n := bytes.IndexByte(b, 0)
+	if n < 0 || len(bytes.Trim(b[n:], "\x00")) != 0 {
+		return "", errors.New("name too long, or bytes after it")
+	}
+	for _, c := range b[:n] {
+		if c < ' ' || c > '~' {
+			return "", fmt.Errorf("name %q has a character that no name has", b[:n])
+		}
+	}
+	return string(b[:n]), nil
 }
 
 // nameSet refuses the second use of a name in one table.

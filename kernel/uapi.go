@@ -100,6 +100,18 @@ type uapiSetParam struct {
 	Value    uint64
 }
 
+type uapiSetKreloc struct {
+	Size     uint32
+	ID       uint32
+	Kreloc   uint32
+	Exists   uint32
+	Offset   uint32
+	Bytes    uint32
+	Bits     uint32
+	Reserved uint32
+	Value    uint64
+}
+
 type uapiSlotNew struct {
 	Size     uint32
 	Hook     uint32
@@ -178,19 +190,20 @@ const (
 	ioVoid = uintptr('U') << 8
 	ioBoth = ioVoid | 3<<30
 
-	iocVersion  = ioBoth | unsafe.Sizeof(uapiVersion{})<<16 | 0x00
-	iocKeyAdd   = ioBoth | unsafe.Sizeof(uapiKey{})<<16 | 0x01
-	iocKeySeal  = ioVoid | 0x02
-	iocHarvest  = ioBoth | unsafe.Sizeof(uapiHarvest{})<<16 | 0x03
-	iocLoad     = ioBoth | unsafe.Sizeof(uapiLoad{})<<16 | 0x10
-	iocBind     = ioBoth | unsafe.Sizeof(uapiBind{})<<16 | 0x11
-	iocSetParam = ioBoth | unsafe.Sizeof(uapiSetParam{})<<16 | 0x12
-	iocUnload   = ioBoth | unsafe.Sizeof(uapiID{})<<16 | 0x13
-	iocCommit   = ioVoid | 0x14
-	iocSlotNew  = ioBoth | unsafe.Sizeof(uapiSlotNew{})<<16 | 0x20
-	iocSlotFree = ioBoth | unsafe.Sizeof(uapiID{})<<16 | 0x21
-	iocAttach   = ioBoth | unsafe.Sizeof(uapiAttach{})<<16 | 0x22
-	iocDetach   = ioBoth | unsafe.Sizeof(uapiID{})<<16 | 0x23
-	iocExtInfo  = ioBoth | unsafe.Sizeof(uapiExtInfo{})<<16 | 0x30
-	iocProgInfo = ioBoth | unsafe.Sizeof(uapiProgInfo{})<<16 | 0x31
+	iocVersion   = ioBoth | unsafe.Sizeof(uapiVersion{})<<16 | 0x00
+	iocKeyAdd    = ioBoth | unsafe.Sizeof(uapiKey{})<<16 | 0x01
+	iocKeySeal   = ioVoid | 0x02
+	iocHarvest   = ioBoth | unsafe.Sizeof(uapiHarvest{})<<16 | 0x03
+	iocLoad      = ioBoth | unsafe.Sizeof(uapiLoad{})<<16 | 0x10
+	iocBind      = ioBoth | unsafe.Sizeof(uapiBind{})<<16 | 0x11
+	iocSetParam  = ioBoth | unsafe.Sizeof(uapiSetParam{})<<16 | 0x12
+	iocSetKreloc = ioBoth | unsafe.Sizeof(uapiSetKreloc{})<<16 | 0x15
+	iocUnload    = ioBoth | unsafe.Sizeof(uapiID{})<<16 | 0x13
+	iocCommit    = ioVoid | 0x14
+	iocSlotNew   = ioBoth | unsafe.Sizeof(uapiSlotNew{})<<16 | 0x20
+	iocSlotFree  = ioBoth | unsafe.Sizeof(uapiID{})<<16 | 0x21
+	iocAttach    = ioBoth | unsafe.Sizeof(uapiAttach{})<<16 | 0x22
+	iocDetach    = ioBoth | unsafe.Sizeof(uapiID{})<<16 | 0x23
+	iocExtInfo   = ioBoth | unsafe.Sizeof(uapiExtInfo{})<<16 | 0x30
+	iocProgInfo  = ioBoth | unsafe.Sizeof(uapiProgInfo{})<<16 | 0x31
 )

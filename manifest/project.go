@@ -76,8 +76,8 @@ type ProjectProgram struct {
 	MaxFaults uint32
 }
 
-// Variant is one [[variant]]: the object is also built for kernels of whose
-// configuration When holds.
+// Variant is one [[variant]]: a condition of the kernel's configuration that the
+// source asks for as cfg(kconfig = "…"). An object is built with it or without.
 type Variant struct {
 	When string `toml:"when"`
 }

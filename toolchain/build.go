@@ -20,11 +20,14 @@ import (
 
 // Options of a build.
 type Options struct {
-	Dir      string    // project's folder
-	LibDir   string    // lib/iupkg: has llvm/iu-pass.so and crate/
-	CacheDir string    // empty: DefaultCacheDir
-	Offline  bool      // do not ask a registry for crates
-	Stderr   io.Writer // the compiler's messages; nil drops them
+	Dir      string // project's folder
+	LibDir   string // lib/iupkg: has llvm/iu-pass.so and crate/
+	CacheDir string // empty: DefaultCacheDir
+	Offline  bool   // do not ask a registry for crates
+	// KernelConfig is the .config that the [[variant]]s of iupkg.toml are decided for; empty:
+	// none of them holds.
+	KernelConfig string
+	Stderr       io.Writer // the compiler's messages; nil drops them
 
 	// Builder is the URI of whoever runs this build, for its provenance; empty:
 	// LocalBuilder. Version is iupkg's own.
@@ -54,6 +57,7 @@ type builder struct {
 	sysroot   string
 	targetDir string // cargo's
 	crate     *crate
+	variants  []variant
 }
 
 // OutputDir is where Build leaves its results, in a project's folder.
@@ -66,13 +70,7 @@ func Build(ctx context.Context, opts Options) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	if b.sysroot, err = b.tools.sysroot(ctx, b.cacheDir); err != nil {
-		return nil, err
-	}
-	if err := b.makeTargetDir(); err != nil {
-		return nil, err
-	}
-	if b.crate, err = b.vet(ctx); err != nil {
+	if err := b.prepare(ctx); err != nil {
 		return nil, err
 	}
 	out := OutputDir(b.dir)
@@ -110,6 +108,21 @@ func Build(ctx context.Context, opts Options) (*Result, error) {
 		return nil, err
 	}
 	return b.write(out, work, &ingredients{source: src, packages: b.tools.packages(ctx), object: object, report: report})
+}
+
+// prepare does what comes before the extension's own code is compiled.
+func (b *builder) prepare(ctx context.Context) (err error) {
+	if b.sysroot, err = b.tools.sysroot(ctx, b.cacheDir); err != nil {
+		return err
+	}
+	if err := b.decideVariants(ctx); err != nil {
+		return err
+	}
+	if err := b.makeTargetDir(); err != nil {
+		return err
+	}
+	b.crate, err = b.vet(ctx)
+	return err
 }
 
 func newBuilder(opts Options) (*builder, error) {

@@ -101,7 +101,7 @@ func (b *builder) compile(ctx context.Context, path string) (sources []string, v
 		args = append(args, "--offline")
 	}
 	args = append(append(args, "--"), crateFlags...)
-	out, err := b.cargo(ctx, log, append(args, remap(b.dir, b.crate.name))...)
+	out, err := b.cargo(ctx, log, append(append(args, b.variantFlags()...), remap(b.dir, b.crate.name))...)
 	var exit *exec.ExitError
 	switch {
 	case errors.As(err, &exit):

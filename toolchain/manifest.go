@@ -32,7 +32,7 @@ func (b *builder) makeManifest(o *kernel.Object, object []byte) (*manifest.Manif
 		Object:      manifest.Object{Digest: fmt.Sprintf("sha256:%x", sha256.Sum256(object)), Size: int64(len(object))},
 		Requires: manifest.Requirements{
 			Release: p.Kernel.Release,
-			Config:  p.Kernel.Config,
+			Config:  append(slices.Clone(p.Kernel.Config), b.variantConfig()...),
 			BTF:     p.Kernel.BTF,
 			Symbols: p.Kernel.Symbols,
 			ABI:     kernel.ABIVersion,
@@ -66,10 +66,29 @@ func (b *builder) makeManifest(o *kernel.Object, object []byte) (*manifest.Manif
 		m.Maps[i].Migrate = q.Migrate
 	}
 	m.SelfTests = p.SelfTests
+	for i := range o.KRelocs {
+		if req := btfRequirement(&o.KRelocs[i]); req != "" && !slices.Contains(m.Requires.BTF, req) {
+			m.Requires.BTF = append(m.Requires.BTF, req)
+		}
+	}
 	if m.Toolchain, err = b.toolchain(); err != nil {
 		return nil, err
 	}
 	return m, m.Validate()
+}
+
+// btfRequirement is what the kernel must have for a kernel relocation; empty: nothing.
+func btfRequirement(r *kernel.ObjectKReloc) string {
+	if r.Flags&kernel.KRelocOptional != 0 {
+		return ""
+	}
+	switch r.Kind {
+	case kernel.KRelocField, kernel.KRelocEnum:
+		return r.Type + "." + r.Field
+	case kernel.KRelocSize:
+		return r.Type
+	}
+	return ""
 }
 
 func (b *builder) toolchain() (manifest.Toolchain, error) {

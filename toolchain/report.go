@@ -27,6 +27,10 @@ type reportFunction struct {
 	AddressTaken bool     `json:"addressTaken"`
 	Align        uint64   `json:"align"` // of its frame, where above the stack's own
 	StackCheck   bool     `json:"stackCheck"`
+	EntryPoll    bool     `json:"entryPoll"`
+	Recursive    bool     `json:"recursive"`
+
+	Loops []LoopExplanation `json:"loops"`
 }
 
 func parseReport(b []byte) (*passReport, error) {

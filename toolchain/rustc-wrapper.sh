@@ -58,9 +58,14 @@ view() {
 		arg=$1
 		shift
 		left=$((left - 1))
-		case $arg in
+		case $arg$1 in
 		--emit=*) continue ;;
-		--out-dir)
+		-Cextra-filename=*)
+			shift
+			left=$((left - 1))
+			continue
+			;;
+		--out-dir*)
 			shift
 			left=$((left - 1))
 			continue

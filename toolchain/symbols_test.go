@@ -46,7 +46,7 @@ func TestSymbolsMatchHeader(t *testing.T) {
 
 // The vetted crates are those that iu is locked to.
 func TestVettedLock(t *testing.T) {
-	for _, dir := range []string{"iu", "iu-macros", "samples/xdp_count", "samples/panic_first", "samples/spin", "samples/recurse"} {
+	for _, dir := range []string{"iu", "iu-macros", "samples/xdp_count", "samples/kernel_types", "samples/panic_first", "samples/spin", "samples/recurse"} {
 		b, err := os.ReadFile("../runtime-crate/" + dir + "/Cargo.lock")
 		if err != nil {
 			t.Fatal(err)

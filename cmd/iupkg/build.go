@@ -14,21 +14,29 @@ import (
 )
 
 func (a *app) buildCommand() *cobra.Command {
-	return &cobra.Command{
+	var config string
+	var explain bool
+	cmd := &cobra.Command{
 		Use:     "build [DIR]",
 		Short:   "Compile an extension: object and manifest under DIR/target/iupkg",
 		GroupID: groupPublisher,
 		Args:    atMostOneArg,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			r, err := a.build(cmd.Context(), dirArg(args))
+			r, err := a.build(cmd.Context(), dirArg(args), config)
 			if err != nil {
 				return err
+			}
+			if explain {
+				return a.explain(r)
 			}
 			return a.ui.answer(r.Manifest, func(w io.Writer) {
 				fmt.Fprintln(w, r.ObjectPath)
 			})
 		},
 	}
+	cmd.Flags().StringVar(&config, "kernel-config", "", "`file` with the kernel's configuration, to choose [[variant]]s by")
+	cmd.Flags().BoolVar(&explain, "explain", false, "say of every loop and function what is checked at run time, and why")
+	return cmd
 }
 
 func dirArg(args []string) string {
@@ -38,7 +46,7 @@ func dirArg(args []string) string {
 	return "."
 }
 
-func (a *app) build(ctx context.Context, dir string) (*toolchain.Result, error) {
+func (a *app) build(ctx context.Context, dir, config string) (*toolchain.Result, error) {
 	lib, err := libDir()
 	if err != nil {
 		return nil, err
@@ -47,7 +55,7 @@ func (a *app) build(ctx context.Context, dir string) (*toolchain.Result, error) 
 		return nil, usageError{err}
 	}
 	a.ui.working("building %s", dir)
-	r, err := toolchain.Build(ctx, toolchain.Options{Dir: dir, LibDir: lib, Offline: a.offline, Stderr: a.ui,
+	r, err := toolchain.Build(ctx, toolchain.Options{Dir: dir, LibDir: lib, KernelConfig: config, Offline: a.offline, Stderr: a.ui,
 		Builder: os.Getenv("IUPKG_BUILDER"), Version: iupkgVersion()})
 	a.ui.clearProgress()
 	if err != nil {

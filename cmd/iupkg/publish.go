@@ -65,7 +65,7 @@ func (a *app) publish(ctx context.Context, dir, key string, noBuild bool) error 
 		return err
 	}
 	if !noBuild {
-		if _, err := a.build(ctx, dir); err != nil {
+		if _, err := a.build(ctx, dir, ""); err != nil {
 			return err
 		}
 	}

@@ -32,6 +32,7 @@ func (a *app) verbs() []*cobra.Command {
 		a.trustCommand(),
 		a.newCommand(),
 		a.buildCommand(),
+		a.checkCommand(),
 		a.publishCommand(),
 		a.indexCommand(),
 		a.mirrorCommand(),

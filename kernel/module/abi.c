@@ -20,6 +20,7 @@ _Static_assert(sizeof(struct iu_abi_prog) == 64, "iu_abi_prog");
 _Static_assert(sizeof(struct iu_abi_marker) == 48, "iu_abi_marker");
 _Static_assert(sizeof(struct iu_abi_map) == 80, "iu_abi_map");
 _Static_assert(sizeof(struct iu_abi_param) == 64, "iu_abi_param");
+_Static_assert(sizeof(struct iu_abi_kreloc) == 168, "iu_abi_kreloc");
 _Static_assert(sizeof(struct iu_ctx_tc) == 40, "iu_ctx_tc");
 
 static int bad(struct iu_elf *e, __u32 where, const char *why)
@@ -133,6 +134,94 @@ static int check_params(struct iu_elf *e, __u32 count)
 	return 0;
 }
 
+/* Printable words with single spaces between, then only NULs; nothing at all if `empty`. */
+static bool cname_ok(const char *s, size_t size, bool empty)
+{
+	size_t i, n = 0;
+
+	while (n < size && s[n])
+		n++;
+	if (n == size || !n != empty)
+		return false;
+	for (i = 0; i < n; i++)
+		if (s[i] < ' ' || s[i] > '~' || (s[i] == ' ' && (!i || s[i - 1] == ' ' || i == n - 1)))
+			return false;
+	for (; i < size; i++)
+		if (s[i])
+			return false;
+	return true;
+}
+
+/* Does the entry read memory, rather than being a number? */
+static bool reads(const struct iu_abi_kreloc *r)
+{
+	return r->kind == IU_KRELOC_FIELD || r->kind == IU_KRELOC_TRACE;
+}
+
+static int check_krelocs(struct iu_elf *e, __u32 count)
+{
+	const __u32 forms = IU_KRELOC_F_INT | IU_KRELOC_F_PTR | IU_KRELOC_F_INSIDE;
+	struct iu_abi_kreloc r;
+	__u32 i, form;
+
+	for (i = 0; i < count; i++) {
+		memcpy(&r, e->sec[e->kreloc].data + i * sizeof(r), sizeof(r));
+		form = r.flags & forms;
+		if (r.kind < IU_KRELOC_FIELD || r.kind > IU_KRELOC_TRACE)
+			return bad(e, e->kreloc, "unknown kind of kernel relocation");
+		if (!cname_ok(r.type, sizeof(r.type), false) ||
+		    !cname_ok(r.field, sizeof(r.field), !reads(&r) && r.kind != IU_KRELOC_ENUM))
+			return bad(e, e->kreloc, "malformed name of a type or member");
+		if (r.flags & ~(forms | IU_KRELOC_F_OPTIONAL) || form & (form - 1) ||
+		    (form && !reads(&r)))
+			return bad(e, e->kreloc, "unknown flags of a kernel relocation");
+		if (r.want > IU_KRELOC_MAX_BYTES || (form == IU_KRELOC_F_INT && r.want > 8) ||
+		    (form == IU_KRELOC_F_PTR && r.want != 8) ||
+		    !r.want != (!reads(&r) || form == IU_KRELOC_F_INSIDE))
+			return bad(e, e->kreloc, "size of a kernel relocation");
+		if (r.exists || r.offset || r.size || r.bits || r.reserved || r.value)
+			return bad(e, e->kreloc, "kernel relocation that is resolved already");
+	}
+	return 0;
+}
+
+/* Bytes of a load that code for integers knows. */
+static bool is_word(__u32 size)
+{
+	return size == 1 || size == 2 || size == 4 || size == 8;
+}
+
+bool iu_abi_kreloc_ok(const struct iu_abi_kreloc *r, const struct iu_abi_kreloc *set)
+{
+	__u32 first = set->bits & 0xff, width = set->bits >> 8;
+
+	if (set->exists > 1)
+		return false;
+	if (!set->exists)
+		return !set->offset && !set->size && !set->bits && !set->value &&
+		       (r->kind == IU_KRELOC_CONFIG || r->flags & IU_KRELOC_F_OPTIONAL);
+	if (!reads(r)) {
+		if (set->offset || set->size || set->bits)
+			return false;
+		return r->kind != IU_KRELOC_SIZE ||
+		       (set->value && set->value <= IU_KRELOC_MAX_BYTES);
+	}
+	if (set->value || !set->size || set->size > IU_KRELOC_MAX_BYTES ||
+	    set->offset > IU_KRELOC_MAX_BYTES - set->size)
+		return false;
+	if (r->flags & IU_KRELOC_F_INT) {
+		if (!is_word(set->size))
+			return false;
+		if (!set->bits)
+			return set->size <= r->want;
+		/* The load may be wider than what is wanted, the bits may not. */
+		return width && width <= 8 * r->want && first + width <= 8 * set->size;
+	}
+	if (set->bits)
+		return false;
+	return r->flags & IU_KRELOC_F_INSIDE || set->size == r->want;
+}
+
 bool iu_abi_param_ok(const struct iu_abi_param *p, __u64 value)
 {
 	if (p->type == IU_PARAM_I64)
@@ -145,6 +234,7 @@ int iu_abi_check(struct iu_elf *e, struct iu_abi_counts *n)
 	int progs = entries(e, e->prog, sizeof(struct iu_abi_prog));
 	int maps = entries(e, e->map, sizeof(struct iu_abi_map));
 	int params = entries(e, e->param, sizeof(struct iu_abi_param));
+	int krelocs = entries(e, e->kreloc, sizeof(struct iu_abi_kreloc));
 	struct iu_abi_info info;
 	int ret;
 
@@ -162,10 +252,11 @@ int iu_abi_check(struct iu_elf *e, struct iu_abi_counts *n)
 	if (info.reserved[0] || info.reserved[1] || info.reserved[2])
 		return bad(e, e->info, "reserved field");
 
-	if (progs < 1 || maps < 0 || params < 0)
+	if (progs < 1 || maps < 0 || params < 0 || krelocs < 0)
 		return bad(e, e->prog, "no program, or a table of another size");
-	if (progs > IU_ABI_MAX_PROGS || maps > IU_ABI_MAX_MAPS || params > IU_ABI_MAX_PARAMS) {
-		e->why = "too many programs, maps or parameters";
+	if (progs > IU_ABI_MAX_PROGS || maps > IU_ABI_MAX_MAPS || params > IU_ABI_MAX_PARAMS ||
+	    krelocs > IU_ABI_MAX_KRELOCS) {
+		e->why = "too many programs, maps, parameters or kernel relocations";
 		e->where = e->prog;
 		return -E2BIG;
 	}
@@ -173,7 +264,8 @@ int iu_abi_check(struct iu_elf *e, struct iu_abi_counts *n)
 			 offsetof(struct iu_abi_prog, entry)) ||
 	    stray_relocs(e, e->info, sizeof(struct iu_abi_info), ~0ull) ||
 	    stray_relocs(e, e->map, sizeof(struct iu_abi_map), ~0ull) ||
-	    stray_relocs(e, e->param, sizeof(struct iu_abi_param), ~0ull))
+	    stray_relocs(e, e->param, sizeof(struct iu_abi_param), ~0ull) ||
+	    stray_relocs(e, e->kreloc, sizeof(struct iu_abi_kreloc), ~0ull))
 		return bad(e, e->prog, "relocation where the ABI has none");
 
 	ret = check_progs(e, progs);
@@ -181,8 +273,11 @@ int iu_abi_check(struct iu_elf *e, struct iu_abi_counts *n)
 		ret = check_maps(e, maps);
 	if (!ret)
 		ret = check_params(e, params);
+	if (!ret)
+		ret = check_krelocs(e, krelocs);
 	n->progs = progs;
 	n->maps = maps;
 	n->params = params;
+	n->krelocs = krelocs;
 	return ret;
 }

@@ -12,7 +12,7 @@
 #define IU_STACK_INLINE	1024u
 
 struct iu_abi_counts {
-	__u32 progs, maps, params;
+	__u32 progs, maps, params, krelocs;
 };
 
 /* 0, -ENOEXEC or -E2BIG, with e->why and e->where set. */
@@ -20,5 +20,8 @@ int iu_abi_check(struct iu_elf *e, struct iu_abi_counts *n);
 
 /* Is `value` one that `p` admits? `p` has passed iu_abi_check. */
 bool iu_abi_param_ok(const struct iu_abi_param *p, __u64 value);
+
+/* May what `set` says of the kernel stand in `r`? `r` has passed iu_abi_check; only results of `set` count. */
+bool iu_abi_kreloc_ok(const struct iu_abi_kreloc *r, const struct iu_abi_kreloc *set);
 
 #endif

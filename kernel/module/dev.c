@@ -24,6 +24,7 @@ static_assert(sizeof(struct iu_section) == 16);
 static_assert(sizeof(struct iu_load) == 360);
 static_assert(sizeof(struct iu_bind) == 272);
 static_assert(sizeof(struct iu_set_param) == 24);
+static_assert(sizeof(struct iu_set_kreloc) == 40);
 static_assert(sizeof(struct iu_slot_new) == 16);
 static_assert(sizeof(struct iu_attach_one) == 24);
 static_assert(sizeof(struct iu_attach) == 16);
@@ -42,6 +43,7 @@ union argument {
 	struct iu_load load;
 	struct iu_bind bind;
 	struct iu_set_param param;
+	struct iu_set_kreloc kreloc;
 	struct iu_id id;
 	struct iu_slot_new slot;
 	struct iu_attach attach;
@@ -118,6 +120,8 @@ static int run(struct file *file, unsigned int cmd, union argument *a)
 		return iu_ext_bind(&a->bind);
 	case IU_IOC_SET_PARAM:
 		return iu_ext_set_param(&a->param);
+	case IU_IOC_SET_KRELOC:
+		return iu_ext_set_kreloc(&a->kreloc);
 	case IU_IOC_UNLOAD:
 		return iu_ext_unload(a->id.id);
 	case IU_IOC_SLOT_NEW:
@@ -144,7 +148,7 @@ static unsigned int known(unsigned int cmd)
 {
 	static const unsigned int cmds[] = {
 		IU_IOC_VERSION, IU_IOC_KEY_ADD, IU_IOC_HARVEST, IU_IOC_LOAD, IU_IOC_BIND,
-		IU_IOC_SET_PARAM, IU_IOC_UNLOAD, IU_IOC_SLOT_NEW, IU_IOC_SLOT_FREE,
+		IU_IOC_SET_PARAM, IU_IOC_SET_KRELOC, IU_IOC_UNLOAD, IU_IOC_SLOT_NEW, IU_IOC_SLOT_FREE,
 		IU_IOC_ATTACH, IU_IOC_DETACH, IU_IOC_EXT_INFO, IU_IOC_PROG_INFO,
 	};
 	unsigned int i;

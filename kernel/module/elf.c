@@ -105,6 +105,9 @@ static int classify(struct iu_elf *e, __u32 i, const Elf64_Shdr *s)
 	} else if (!strcmp(name, IU_SEC_PARAM)) {
 		slot = &e->param;
 		want_write = true;
+	} else if (!strcmp(name, IU_SEC_KRELOC)) {
+		slot = &e->kreloc;
+		want_write = true;
 	} else if (family(name, ".rodata")) {
 		want_write = false;
 	} else if (family(name, ".data.rel.ro")) {

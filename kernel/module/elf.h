@@ -49,7 +49,7 @@ struct iu_elf {
 	const char *strtab;
 	__u32 strsz;
 	/* Section index, 0 where there is none. */
-	__u32 info, prog, map, param, text;
+	__u32 info, prog, map, param, kreloc, text;
 	/* Why the last call failed: a constant, and the section it is about. */
 	const char *why;
 	__u32 where;

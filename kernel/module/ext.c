@@ -123,6 +123,8 @@ static struct iu_ext *new_ext(const struct iu_elf *e, const struct iu_abi_counts
 	ext->text = e->sec[e->text].addr;
 	ext->map = (void *)(unsigned long)e->sec[e->map].addr;
 	ext->param = (void *)(unsigned long)e->sec[e->param].addr;
+	ext->kreloc = (void *)(unsigned long)e->sec[e->kreloc].addr;
+	ext->nkrelocs = n->krelocs;
 	ext->nmaps = n->maps;
 	ext->nparams = n->params;
 	ext->nprogs = n->progs;
@@ -392,7 +394,7 @@ int iu_ext_complete(const struct iu_ext *ext)
 	for (i = 0; i < ext->nmaps; i++)
 		if (!ext->bound[i])
 			return -EINVAL;
-	return 0;
+	return bitmap_weight(ext->resolved, ext->nkrelocs) == ext->nkrelocs ? 0 : -EINVAL;
 }
 
 int iu_ext_unload(u32 id)

@@ -4,6 +4,7 @@
 #define IU_EXT_H
 
 #include <linux/atomic.h>
+#include <linux/bitmap.h>
 #include <linux/list.h>
 #include <linux/mutex.h>
 #include <linux/percpu.h>
@@ -67,8 +68,10 @@ struct iu_ext {
 	unsigned long text;		/* where .text starts */
 	struct iu_abi_map *map;		/* in the image */
 	struct iu_abi_param *param;	/* in the image */
+	struct iu_abi_kreloc *kreloc;	/* in the image */
+	DECLARE_BITMAP(resolved, IU_ABI_MAX_KRELOCS);	/* set by SET_KRELOC */
 	struct bpf_map *bound[IU_ABI_MAX_MAPS];	/* referenced; NULL: not bound yet */
-	u32 nmaps, nparams, nprogs;
+	u32 nmaps, nparams, nkrelocs, nprogs;
 	struct iu_prog prog[];
 };
 
@@ -84,13 +87,14 @@ void iu_ext_exit(void);
 int iu_ext_load(struct file *file, struct iu_load *a);
 int iu_ext_bind(struct iu_bind *a);
 int iu_ext_set_param(const struct iu_set_param *a);
+int iu_ext_set_kreloc(const struct iu_set_kreloc *a);
 int iu_ext_unload(u32 id);
 int iu_ext_info(struct iu_ext_info *a);
 int iu_prog_info(struct iu_prog_info *a);
 
 /* With iu_mutex held. */
 struct iu_ext *iu_ext_find(u32 id);
-int iu_ext_complete(const struct iu_ext *ext);	/* -EINVAL: a map is not bound */
+int iu_ext_complete(const struct iu_ext *ext);	/* -EINVAL: a map is not bound, or a kernel relocation not set */
 void iu_ext_commit(struct file *file);
 void iu_ext_close(struct file *file);
 

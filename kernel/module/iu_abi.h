@@ -16,6 +16,7 @@
  *   .iu.prog                    struct iu_abi_prog[], read-only
  *   .iu.map                     struct iu_abi_map[], writable
  *   .iu.param                   struct iu_abi_param[], writable
+ *   .iu.reloc                   struct iu_abi_kreloc[], writable
  *
  * Every multi-byte field is little endian. Every name is NUL-terminated inside
  * its array, and the rest of the array is zero. Reserved fields are zero.
@@ -50,11 +51,14 @@ typedef uint64_t __u64;
 #define IU_ABI_MAX_PROGS	32
 #define IU_ABI_MAX_MAPS		64
 #define IU_ABI_MAX_PARAMS	64
+#define IU_ABI_MAX_KRELOCS	256
+#define IU_ABI_CNAME_LEN	64	/* of a type, tracepoint or member of the kernel, with the NUL */
 
 #define IU_SEC_INFO	".iu.info"
 #define IU_SEC_PROG	".iu.prog"
 #define IU_SEC_MAP	".iu.map"
 #define IU_SEC_PARAM	".iu.param"
+#define IU_SEC_KRELOC	".iu.reloc"
 /* Only in bitcode: made by the macros, consumed by the pass. */
 #define IU_SEC_MARKER	".iu.marker"
 
@@ -143,6 +147,44 @@ struct iu_abi_param {
 	__u64 min, max;			/* inclusive */
 	__u64 value;			/* the default in the object; set before enable */
 };					/* 64 bytes */
+
+/*
+ * What is not known of the kernel until an extension is loaded: where a member lies, a
+ * size, a number, an option. User space works it out from BTF, from a tracepoint's format or
+ * from the configuration, and the runtime takes it within the bounds below, before a
+ * program may run; after that it does not change. Memory is reached by it through
+ * iu_rt_read_kernel alone, so that what is wrong here gives wrong data and nothing worse.
+ */
+enum iu_kreloc_kind {
+	IU_KRELOC_FIELD	 = 1,	/* member `field` ("a.b.c") of `type` ("struct sk_buff") */
+	IU_KRELOC_SIZE	 = 2,	/* bytes of `type`; no field */
+	IU_KRELOC_ENUM	 = 3,	/* value of enumerator `field` of `type` ("enum e") */
+	IU_KRELOC_CONFIG = 4,	/* Kconfig symbol `type`, without CONFIG_; no field */
+	IU_KRELOC_TRACE	 = 5,	/* field `field` of the records of tracepoint `type` ("sched/sched_switch") */
+};
+
+/* iu_abi_kreloc.flags; the last three exclude each other, none means plain data of `want` bytes */
+#define IU_KRELOC_F_OPTIONAL	(1u << 0)	/* may be missing: `exists` stays 0 */
+#define IU_KRELOC_F_INT		(1u << 1)	/* an integer of at most `want` bytes, or a bit field */
+#define IU_KRELOC_F_PTR		(1u << 2)	/* a pointer: 8 bytes */
+#define IU_KRELOC_F_INSIDE	(1u << 3)	/* a struct, union or array whose address is taken, of any size */
+
+#define IU_KRELOC_MAX_BYTES	(1u << 20)	/* of offset plus size, and of IU_KRELOC_SIZE */
+
+struct iu_abi_kreloc {
+	char type[IU_ABI_CNAME_LEN];	/* these may have spaces, not at the ends */
+	char field[IU_ABI_CNAME_LEN];
+	__u32 kind;			/* enum iu_kreloc_kind */
+	__u32 flags;			/* IU_KRELOC_F_* */
+	__u32 want;			/* bytes that the extension has room for; FIELD and TRACE only */
+	/* Zero in the object, set before enable: */
+	__u32 exists;			/* 0 or 1 */
+	__u32 offset;			/* bytes from the start of `type` */
+	__u32 size;			/* bytes */
+	__u32 bits;			/* of a bit field: first bit (little endian) | number of bits << 8; else 0 */
+	__u32 reserved;
+	__u64 value;			/* SIZE, ENUM; CONFIG: the number, 1 for y, 2 for m, 0 for unset */
+};					/* 168 bytes */
 
 /*
  * Contexts. XDP: the kernel's struct xdp_buff, of which an extension reads only

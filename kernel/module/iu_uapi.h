@@ -4,8 +4,8 @@
  * the initial user namespace.
  *
  * Life of an extension. LOAD makes one from a wrapper that the kernel's module
- * loader has mapped; its programs are callable by nobody. BIND and SET_PARAM
- * complete it. SLOT_NEW makes a slot of a hook, whose number the stub carries.
+ * loader has mapped; its programs are callable by nobody. BIND, SET_PARAM
+ * and SET_KRELOC complete it. SLOT_NEW makes a slot of a hook, whose number the stub carries.
  * ATTACH puts programs into slots, replacing what is there between two runs.
  * What a file made and did not COMMIT goes away with the file: a loader that
  * dies leaves nothing. DETACH, UNLOAD and SLOT_FREE undo.
@@ -110,6 +110,22 @@ struct iu_set_param {
 	__u64 value;
 };
 
+/*
+ * -ERANGE: outside what iu_abi.h allows for the entry, or it is missing and may not be.
+ * Only before the first ATTACH, which wants every entry set.
+ */
+struct iu_set_kreloc {
+	__u32 size;
+	__u32 id;
+	__u32 kreloc;			/* index in .iu.reloc */
+	__u32 exists;			/* this and below: as in struct iu_abi_kreloc */
+	__u32 offset;
+	__u32 bytes;			/* its `size` */
+	__u32 bits;
+	__u32 reserved;
+	__u64 value;
+};
+
 struct iu_slot_new {
 	__u32 size;
 	__u32 hook;			/* enum iu_hook */
@@ -196,6 +212,7 @@ struct iu_harvest {
 #define IU_IOC_BIND		_IOWR('U', 0x11, struct iu_bind)
 #define IU_IOC_SET_PARAM	_IOWR('U', 0x12, struct iu_set_param)
 #define IU_IOC_UNLOAD		_IOWR('U', 0x13, struct iu_id)
+#define IU_IOC_SET_KRELOC	_IOWR('U', 0x15, struct iu_set_kreloc)
 #define IU_IOC_COMMIT		_IO('U', 0x14)	/* keep all that this file made */
 #define IU_IOC_SLOT_NEW		_IOWR('U', 0x20, struct iu_slot_new)
 #define IU_IOC_SLOT_FREE	_IOWR('U', 0x21, struct iu_id)

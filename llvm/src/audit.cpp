@@ -171,6 +171,7 @@ private:
     case Section::Plain:
     case Section::Map:
     case Section::Param:
+    case Section::KReloc:
       break;
     case Section::Marker:
       if (S == Stage::Output)

@@ -127,6 +127,7 @@ void createEntries(Module &M, Report &R, Findings &E) {
   std::vector<Marker> Markers = readMarkers(M, E);
   checkMaps(M, E);
   checkParams(M, E);
+  checkKRelocs(M, E);
   for (const Marker &P : Markers)
     makeEntry(M, P, R, E);
   E.stopIfAny();

@@ -34,7 +34,8 @@ namespace {
 
 bool isRoot(const GlobalVariable &G) {
   Section S = sectionOf(G);
-  return S == Section::Marker || S == Section::Map || S == Section::Param;
+  return S == Section::Marker || S == Section::Map || S == Section::Param ||
+         S == Section::KReloc;
 }
 
 void internalize(Module &M) {

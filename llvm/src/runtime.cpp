@@ -40,7 +40,7 @@ template <typename R, typename... A> struct Signature<R(A...)> {
 
 static_assert(sizeof(iu_abi_info) == 160 && sizeof(iu_abi_prog) == 64 &&
                   sizeof(iu_abi_marker) == 48 && sizeof(iu_abi_map) == 80 &&
-                  sizeof(iu_abi_param) == 64,
+                  sizeof(iu_abi_param) == 64 && sizeof(iu_abi_kreloc) == 168,
               "the sizes that iu_abi.h promises");
 
 // Plain x86-64 without any FPU or vector unit, and the kernel's retpolines.
@@ -124,6 +124,8 @@ Section sectionOf(const GlobalObject &G) {
     return Section::Map;
   if (S == IU_SEC_PARAM)
     return Section::Param;
+  if (S == IU_SEC_KRELOC)
+    return Section::KReloc;
   if (S == IU_SEC_INFO)
     return Section::Info;
   if (S == IU_SEC_PROG)

@@ -41,7 +41,7 @@ llvm::GlobalVariable *declareFuel(llvm::Module &M);
 llvm::GlobalVariable *findFuel(llvm::Module &M);
 
 // What a section of a global variable is to the object format.
-enum class Section { None, Plain, Marker, Map, Param, Info, Prog, Metadata, Unknown };
+enum class Section { None, Plain, Marker, Map, Param, KReloc, Info, Prog, Metadata, Unknown };
 Section sectionOf(const llvm::GlobalObject &G);
 
 // Gives every defined function the same code generation attributes and the

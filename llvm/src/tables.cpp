@@ -6,6 +6,7 @@
 #include "llvm/Analysis/ConstantFolding.h"
 #include "llvm/IR/Constants.h"
 #include "llvm/IR/Function.h"
+#include "llvm/Transforms/Utils/ModuleUtils.h"
 
 #include <cstddef>
 
@@ -168,6 +169,46 @@ void checkParams(Module &M, Findings &E) {
       R.bad("is read-only");
   });
   countNames(Names, IU_ABI_MAX_PARAMS, "param", "parameter", E);
+}
+
+void checkKRelocs(Module &M, Findings &E) {
+  SmallPtrSet<GlobalVariable *, 8> Unused;
+  size_t Count = 0;
+  each(M, Section::KReloc, [&](GlobalVariable &G) {
+    G.removeDeadConstantUsers();
+    bool Read = any_of(G.users(), [](const User *U) { return !isa<ConstantArray>(U); });
+    if (!Read) {
+      Unused.insert(&G);
+      return;
+    }
+    ++Count;
+    Record R(G, "kreloc", sizeof(iu_abi_kreloc), E);
+    if (!R.ok())
+      return;
+    uint32_t Kind = R.number(offsetof(iu_abi_kreloc, kind), 4);
+    if (Kind < IU_KRELOC_FIELD || Kind > IU_KRELOC_TRACE)
+      R.bad("has unknown kind " + Twine(Kind));
+    if (!R.number(offsetof(iu_abi_kreloc, type), 1) ||
+        R.number(offsetof(iu_abi_kreloc, type) + IU_ABI_CNAME_LEN - 1, 1) ||
+        R.number(offsetof(iu_abi_kreloc, field) + IU_ABI_CNAME_LEN - 1, 1))
+      R.bad("has no name, or one that is not terminated");
+    R.zero(offsetof(iu_abi_kreloc, exists), sizeof(iu_abi_kreloc));
+    if (G.isConstant())
+      R.bad("is read-only");
+  });
+  if (Count > IU_ABI_MAX_KRELOCS)
+    E.add("kreloc", Twine(Count) + " kernel relocations, at most " + Twine(IU_ABI_MAX_KRELOCS) + " are allowed");
+  removeFromUsedLists(M, [&](Constant *C) {
+    auto *G = dyn_cast<GlobalVariable>(C->stripPointerCasts());
+    return G && Unused.contains(G);
+  });
+  for (GlobalVariable *G : Unused) {
+    G->removeDeadConstantUsers();
+    if (G->use_empty())
+      G->eraseFromParent();
+    else
+      E.add("internal", "a kernel relocation that nothing reads has users");
+  }
 }
 
 } // namespace iu

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The statics that the macros of the crate `iu` leave: struct iu_abi_marker,
-// iu_abi_map and iu_abi_param. Read by byte offset, so that it does not matter
+// iu_abi_map, iu_abi_param and iu_abi_kreloc. Read by byte offset, so that it does not matter
 // into which constants rustc lowered them.
 #ifndef IU_TABLES_H
 #define IU_TABLES_H
@@ -25,6 +25,8 @@ struct Marker {
 std::vector<Marker> readMarkers(llvm::Module &M, Findings &E);
 void checkMaps(llvm::Module &M, Findings &E);
 void checkParams(llvm::Module &M, Findings &E);
+// Also drops those that no code refers to: what is not read need not exist.
+void checkKRelocs(llvm::Module &M, Findings &E);
 
 } // namespace iu
 

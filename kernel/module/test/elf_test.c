@@ -195,6 +195,7 @@ struct test {
 
 static struct iu_abi_prog *prog(struct object *o) { return body(o, IU_SEC_PROG); }
 static struct iu_abi_map *map(struct object *o) { return body(o, IU_SEC_MAP); }
+static struct iu_abi_kreloc *kreloc(struct object *o) { return body(o, IU_SEC_KRELOC); }
 static struct iu_abi_param *param(struct object *o) { return body(o, IU_SEC_PARAM); }
 static struct iu_abi_info *info(struct object *o) { return body(o, IU_SEC_INFO); }
 
@@ -296,12 +297,27 @@ CHANGE(param_signed, param(o)[1].value = (__u64)-6)
 CHANGE(param_signed_ok, param(o)[1].value = (__u64)-5)
 CHANGE(param_bool, param(o)[2].max = 2)
 CHANGE(param_range, param(o)->min = 20000)
+CHANGE(kreloc_kind, kreloc(o)->kind = 6)
+CHANGE(kreloc_flags, kreloc(o)->flags = 16)
+CHANGE(kreloc_forms, kreloc(o)->flags = IU_KRELOC_F_INT | IU_KRELOC_F_PTR)
+CHANGE(kreloc_form_of_size, kreloc(o)[2].flags = IU_KRELOC_F_INT)
+CHANGE(kreloc_no_type, memset(kreloc(o)->type, 0, IU_ABI_CNAME_LEN))
+CHANGE(kreloc_no_field, memset(kreloc(o)->field, 0, IU_ABI_CNAME_LEN))
+CHANGE(kreloc_field_of_size, kreloc(o)[2].field[0] = 'x')
+CHANGE(kreloc_unterminated, memset(kreloc(o)->type, 'x', IU_ABI_CNAME_LEN))
+CHANGE(kreloc_escape, kreloc(o)->type[0] = 27)
+CHANGE(kreloc_wide_int, kreloc(o)->want = 9)
+CHANGE(kreloc_no_room, kreloc(o)->want = 0)
+CHANGE(kreloc_huge, kreloc(o)[1].want = IU_KRELOC_MAX_BYTES + 1)
+CHANGE(kreloc_huge_ok, kreloc(o)[1].want = IU_KRELOC_MAX_BYTES)
+CHANGE(kreloc_resolved, kreloc(o)->exists = 1)
+CHANGE(kreloc_offset, kreloc(o)->offset = 8)
 
 static const struct test tests[] = {
 #define OK(name) { #name, name, 0, NULL }
 #define NO(name, why) { #name, name, -ENOEXEC, why }
 #define BIG(name, why) { #name, name, -E2BIG, why }
-	OK(nothing), OK(rela_none), OK(rela_debug), OK(prog_stack_max), OK(param_signed_ok),
+	OK(nothing), OK(rela_none), OK(rela_debug), OK(prog_stack_max), OK(param_signed_ok), OK(kreloc_huge_ok),
 	NO(empty, "shorter"), NO(short_header, "shorter"), NO(cut_table, "table outside"),
 	NO(magic, "ELF64"), NO(class32, "ELF64"), NO(big_endian, "ELF64"),
 	NO(executable, "relocatable"), NO(other_machine, "x86-64"), NO(entsize, "section table"),
@@ -339,7 +355,78 @@ static const struct test tests[] = {
 	NO(param_type, "type"), NO(param_default, "outside the range"),
 	NO(param_signed, "outside the range"), NO(param_bool, "boolean"),
 	NO(param_range, "outside the range"),
+	NO(kreloc_kind, "unknown kind"), NO(kreloc_flags, "flags"), NO(kreloc_forms, "flags"),
+	NO(kreloc_form_of_size, "flags"), NO(kreloc_no_type, "malformed name"),
+	NO(kreloc_no_field, "malformed name"), NO(kreloc_field_of_size, "malformed name"),
+	NO(kreloc_unterminated, "malformed name"), NO(kreloc_escape, "malformed name"),
+	NO(kreloc_wide_int, "size"), NO(kreloc_no_room, "size"), NO(kreloc_huge, "size"),
+	NO(kreloc_resolved, "resolved"), NO(kreloc_offset, "resolved"),
 };
+
+/* What the runtime takes as the answer to an entry, and what it does not. */
+static void kreloc_values(void)
+{
+	const struct iu_abi_kreloc word = { .kind = IU_KRELOC_FIELD, .flags = IU_KRELOC_F_INT, .want = 4 };
+	const struct iu_abi_kreloc data = { .kind = IU_KRELOC_FIELD, .flags = IU_KRELOC_F_OPTIONAL, .want = 16 };
+	const struct iu_abi_kreloc in = { .kind = IU_KRELOC_TRACE, .flags = IU_KRELOC_F_INSIDE };
+	const struct iu_abi_kreloc ptr = { .kind = IU_KRELOC_FIELD, .flags = IU_KRELOC_F_PTR, .want = 8 };
+	const struct iu_abi_kreloc size = { .kind = IU_KRELOC_SIZE };
+	const struct iu_abi_kreloc number = { .kind = IU_KRELOC_ENUM };
+	const struct iu_abi_kreloc option = { .kind = IU_KRELOC_CONFIG, .flags = IU_KRELOC_F_OPTIONAL };
+#define SET(...) (&(struct iu_abi_kreloc){ __VA_ARGS__ })
+#define FOUND(...) SET(.exists = 1, __VA_ARGS__)
+	static const __u32 end = IU_KRELOC_MAX_BYTES;
+	const struct {
+		const struct iu_abi_kreloc *r, *set;
+		bool ok;
+	} cases[] = {
+		{ &word, FOUND(.offset = 8, .size = 4), true },
+		{ &word, FOUND(.offset = 8, .size = 2), true },
+		{ &word, FOUND(.offset = 8, .size = 3), false },
+		{ &word, FOUND(.offset = 8, .size = 8), false },
+		{ &word, FOUND(.offset = 8, .size = 8, .bits = 40 | 20 << 8), true },
+		{ &word, FOUND(.offset = 8, .size = 8, .bits = 40 | 25 << 8), false },
+		{ &word, FOUND(.offset = 8, .size = 8, .bits = 8 | 33 << 8), false },
+		{ &word, FOUND(.offset = 8, .size = 4, .bits = 8), false },
+		{ &word, FOUND(.offset = 8, .size = 4, .bits = ~0u), false },
+		{ &word, FOUND(.offset = end - 4, .size = 4), true },
+		{ &word, FOUND(.offset = end - 3, .size = 4), false },
+		{ &word, FOUND(.offset = ~0u, .size = 4), false },
+		{ &word, FOUND(.offset = 8, .size = 4, .value = 1), false },
+		{ &word, FOUND(.offset = 8), false },
+		{ &word, SET(.exists = 2, .size = 4), false },
+		{ &word, SET(.size = 0), false },		/* missing, and may not be */
+		{ &data, SET(.size = 0), true },
+		{ &data, SET(.size = 16), false },
+		{ &data, SET(.offset = 16), false },
+		{ &data, FOUND(.size = 16), true },
+		{ &data, FOUND(.size = 15), false },
+		{ &data, FOUND(.size = 17), false },
+		{ &data, FOUND(.size = 16, .bits = 1 << 8), false },
+		{ &in, FOUND(.size = 1000, .offset = 24), true },
+		{ &in, FOUND(.size = end + 1), false },
+		{ &ptr, FOUND(.size = 8), true },
+		{ &ptr, FOUND(.size = 4), false },
+		{ &size, FOUND(.value = 232), true },
+		{ &size, FOUND(.value = 0), false },
+		{ &size, FOUND(.value = (__u64)end + 1), false },
+		{ &size, FOUND(.value = 232, .offset = 1), false },
+		{ &number, FOUND(.value = ~0ull), true },
+		{ &number, FOUND(.value = 1, .size = 4), false },
+		{ &option, SET(.exists = 0), true },
+		{ &option, FOUND(.value = 250), true },
+		{ &option, SET(.value = 250), false },
+	};
+	char name[32];
+	size_t i;
+
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		snprintf(name, sizeof(name), "kreloc value %zu", i);
+		result(iu_abi_kreloc_ok(cases[i].r, cases[i].set) == cases[i].ok, name, NULL);
+	}
+#undef SET
+#undef FOUND
+}
 
 static void run_case(const struct object *sample, const struct test *t)
 {
@@ -370,7 +457,8 @@ static void check_values(struct object *o)
 
 	returns = 0;
 	result(!run(o, &n), "values", "sample refused");
-	result(n.progs == 2 && n.maps == 2 && n.params == 3, "counts", NULL);
+	result(n.progs == 2 && n.maps == 2 && n.params == 3 && n.krelocs == 4, "counts", NULL);
+	kreloc_values();
 	result(returns > 0, "returns", "none seen");
 	iu_elf_apply(&e, progs, out, &ops, NULL);
 	p = (struct iu_abi_prog *)out;

@@ -12,6 +12,13 @@ SECTION(IU_SEC_PARAM) struct iu_abi_param params[] = {
 	{ .name = "ON", .type = IU_PARAM_BOOL, .min = 0, .max = 1, .value = 1 },
 };
 
+SECTION(IU_SEC_KRELOC) struct iu_abi_kreloc krelocs[] = {
+	{ .type = "struct sk_buff", .field = "len", .kind = IU_KRELOC_FIELD, .flags = IU_KRELOC_F_INT, .want = 4 },
+	{ .type = "struct task_struct", .field = "comm", .kind = IU_KRELOC_FIELD, .flags = IU_KRELOC_F_OPTIONAL, .want = 16 },
+	{ .type = "struct sk_buff", .kind = IU_KRELOC_SIZE },
+	{ .type = "HZ", .kind = IU_KRELOC_CONFIG, .flags = IU_KRELOC_F_OPTIONAL },
+};
+
 static u64 counter = 7;
 static u32 lock;
 
@@ -30,6 +37,8 @@ static u32 run(const u8 **ctx)
 	iu_rt_lock(&lock);
 	++*v;
 	iu_rt_unlock(&lock);
+	if (krelocs[0].exists)
+		iu_rt_read_kernel(&sum, (u64)ctx + krelocs[0].offset, krelocs[0].size);
 	iu_rt_fuel = IU_FUEL;
 	for (const u8 *p = ctx[0]; p < ctx[1]; p++) {
 		sum += table[*p & 1](params[0].value);

@@ -12,6 +12,7 @@
 #![deny(missing_docs)]
 
 mod hook;
+mod kernel;
 mod log;
 mod statics;
 
@@ -77,6 +78,52 @@ pub fn param(args: TokenStream, item: TokenStream) -> TokenStream {
 #[proc_macro_attribute]
 pub fn plain(args: TokenStream, item: TokenStream) -> TokenStream {
     expand(statics::plain(args.into(), item.into()))
+}
+
+/// Types of the kernel, whose members are found when the extension is loaded.
+///
+/// ```ignore
+/// kernel_struct! {
+///     /// A task.
+///     pub struct task_struct {
+///         pid: i32,                      // read as an integer of at most 4 bytes, or a bit field
+///         comm: [u8; 16],                // plain data of exactly this size
+///         real_parent as parent: *task_struct, // a pointer
+///         se: &sched_entity,             // what is inside: its address
+///         se.vruntime: u64,              // a member of a member
+///         new_member?: u32,              // None where a kernel has none
+///     }
+///     pub tracepoint "sched/sched_switch" as SchedSwitch { next_pid: i32 }
+/// }
+/// ```
+///
+/// Each is a type that holds an address (see `iu::kernel`) with a method for each member:
+/// `fn pid(self) -> Result<i32, Errno>`. Members that a program reads and that are not
+/// marked `?` are requirements of the extension.
+#[proc_macro]
+pub fn kernel_struct(input: TokenStream) -> TokenStream {
+    expand(kernel::structs(input.into()))
+}
+
+/// An option of the kernel's configuration: `kconfig!(NUMA)` is whether it is `y` or `m`,
+/// `kconfig!(HZ: u64)` its number, `None` if it is not set.
+#[proc_macro]
+pub fn kconfig(input: TokenStream) -> TokenStream {
+    expand(kernel::config(input.into()))
+}
+
+/// Bytes of a type of the kernel, a `usize`: `kernel_size!(struct sk_buff)`. With `?`, an
+/// `Option`.
+#[proc_macro]
+pub fn kernel_size(input: TokenStream) -> TokenStream {
+    expand(kernel::size(input.into()))
+}
+
+/// Value of an enumerator of the kernel, an `i64`: `kernel_enum!(enum tcp_ca_state,
+/// TCP_CA_CWR)`. With `?`, an `Option`.
+#[proc_macro]
+pub fn kernel_enum(input: TokenStream) -> TokenStream {
+    expand(kernel::enumerator(input.into()))
 }
 
 /// Logs a line as an error: `error!("no room for {} bytes", n)`.

@@ -150,6 +150,62 @@ pub struct Param {
     pub value: u64,
 }
 
+/// Bytes of the name of a type or member of the kernel, with the NUL.
+pub const CNAME_LEN: usize = 64;
+
+/// `enum iu_kreloc_kind`.
+pub mod kreloc_kind {
+    /// Where a member lies.
+    pub const FIELD: u32 = 1;
+    /// Size of a type.
+    pub const SIZE: u32 = 2;
+    /// Value of an enumerator.
+    pub const ENUM: u32 = 3;
+    /// An option of the configuration.
+    pub const CONFIG: u32 = 4;
+    /// Where a field of a tracepoint's record lies.
+    pub const TRACE: u32 = 5;
+}
+
+/// `IU_KRELOC_F_*`.
+pub mod kreloc_flags {
+    /// May be missing.
+    pub const OPTIONAL: u32 = 1;
+    /// An integer, or a bit field.
+    pub const INT: u32 = 2;
+    /// A pointer.
+    pub const PTR: u32 = 4;
+    /// Its address is taken.
+    pub const INSIDE: u32 = 8;
+}
+
+/// `struct iu_abi_kreloc`, one per question in `.iu.reloc`.
+#[repr(C)]
+pub struct KReloc {
+    /// The type, tracepoint or option.
+    pub type_name: [u8; CNAME_LEN],
+    /// The member, field or enumerator.
+    pub field: [u8; CNAME_LEN],
+    /// One of [`kreloc_kind`].
+    pub kind: u32,
+    /// Of [`kreloc_flags`].
+    pub flags: u32,
+    /// Bytes that there is room for.
+    pub want: u32,
+    /// Set by the runtime, as all below: 1 if the kernel has it.
+    pub exists: u32,
+    /// Bytes from the start of the type.
+    pub offset: u32,
+    /// Bytes.
+    pub size: u32,
+    /// Of a bit field: first bit, and number of bits << 8.
+    pub bits: u32,
+    /// Zero.
+    pub reserved: u32,
+    /// A size, an enumerator's value or an option's.
+    pub value: u64,
+}
+
 /// What is read of the kernel's `struct xdp_buff`.
 #[repr(C)]
 pub struct XdpBuff {
@@ -185,6 +241,7 @@ const _: () = {
     assert!(offset_of!(Map, map) == 56 && offset_of!(Map, data) == 64);
     assert!(size_of::<Param>() == 64 && align_of::<Param>() == 8);
     assert!(offset_of!(Param, min) == 40 && offset_of!(Param, value) == 56);
+    assert!(size_of::<KReloc>() == 168 && offset_of!(KReloc, value) == 160);
     assert!(size_of::<CtxTc>() == 40 && offset_of!(CtxTc, len) == 24);
     assert!(offset_of!(XdpBuff, data) == 0 && offset_of!(XdpBuff, data_end) == 8);
 };
@@ -197,6 +254,19 @@ pub(crate) const fn name(s: &str) -> [u8; NAME_LEN] {
     let mut i = 0;
     while i < b.len() {
         assert!(b[i] != 0, "a name has no NUL");
+        out[i] = b[i];
+        i += 1;
+    }
+    out
+}
+
+/// As [`name`], for names of the kernel, which may be empty.
+pub(crate) const fn cname(s: &str) -> [u8; CNAME_LEN] {
+    let b = s.as_bytes();
+    assert!(b.len() < CNAME_LEN, "the name has more than 63 bytes");
+    let mut out = [0; CNAME_LEN];
+    let mut i = 0;
+    while i < b.len() {
         out[i] = b[i];
         i += 1;
     }

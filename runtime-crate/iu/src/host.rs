@@ -22,6 +22,7 @@
 //! one of its own, so tests do not see each other's maps. A panic in a program is an
 //! ordinary panic of the test.
 
+use std::borrow::ToOwned;
 use std::boxed::Box;
 use std::string::String;
 use std::sync::Arc;
@@ -31,6 +32,7 @@ use std::vec::Vec;
 use crate::log::Level;
 use crate::map::{CpuMap, DevMap, DevMapHash, IsMap, PerfEventArray, RingBuf};
 use crate::sys::host as state;
+use crate::sys::kreloc::Resolved;
 use crate::{Errno, Param, ParamValue, TcAction, TcContext, XdpAction, XdpContext, abi};
 
 /// Number of CPUs that programs may run on.
@@ -62,6 +64,35 @@ impl World {
 pub fn reset() {
     state::WORLD.with(|w| *w.borrow_mut() = Arc::default());
     state::CPU.set(0);
+}
+
+/// Says where a member of a kernel type lies, or a field of a tracepoint's record:
+/// `set_field("struct net_device", "ifindex", 224, 4)`. What a test does not set is missing.
+pub fn set_field(ty: &str, field: &str, offset: u32, size: u32) {
+    set_kernel(ty, field, Resolved { exists: true, offset, size, ..Resolved::default() });
+}
+
+/// As [`set_field`], for a bit field: `width` bits from bit `first` of the `size` bytes at
+/// `offset`.
+pub fn set_bits(ty: &str, field: &str, offset: u32, size: u32, first: u32, width: u32) {
+    let bits = first | width << 8;
+    set_kernel(ty, field, Resolved { exists: true, offset, size, bits, value: 0 });
+}
+
+/// Sets the size of a type (`field` is empty), an enumerator, or an option of the
+/// configuration (`ty` is its name, `field` is empty).
+pub fn set_number(ty: &str, field: &str, value: u64) {
+    set_kernel(ty, field, Resolved { exists: true, value, ..Resolved::default() });
+}
+
+fn set_kernel(ty: &str, field: &str, r: Resolved) {
+    state::lock(&state::world().kernel).insert((ty.to_owned(), field.to_owned()), r);
+}
+
+/// Makes up memory of the kernel at an address, for types of [`crate::kernel`] and
+/// [`crate::read`]. From then on there is no other in this world.
+pub fn set_memory(addr: u64, bytes: &[u8]) {
+    state::lock(&state::world().memory).push((addr, bytes.to_vec()));
 }
 
 /// Sets a parameter.

@@ -61,6 +61,7 @@ pub mod arena;
 pub mod cpu;
 mod errno;
 pub mod guard;
+pub mod kernel;
 pub mod log;
 pub mod map;
 pub mod net;
@@ -83,6 +84,7 @@ pub mod __private;
 
 pub use errno::Errno;
 pub use iu_macros::{debug, error, info, map, param, plain, tc, warn, xdp};
+pub use iu_macros::{kconfig, kernel_enum, kernel_size, kernel_struct};
 pub use param::{Param, ParamValue};
 pub use tc::{Behind, Change, TcAction, TcContext};
 pub use xdp::{XdpAction, XdpContext};

@@ -4,6 +4,7 @@
 
 pub use crate::abi::Marker;
 use crate::abi::{hook, name};
+pub use crate::kernel::KernelReloc;
 pub use crate::map::IsMap;
 pub use crate::param::{IsParam, ParamValue};
 pub use crate::sys::packet::{TcEntry, XdpEntry};

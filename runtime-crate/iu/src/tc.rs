@@ -2,8 +2,8 @@
 
 use core::marker::PhantomData;
 
-use crate::Errno;
 use crate::sys::packet;
+use crate::{Errno, kernel};
 
 /// Verdict of a TC program (`TC_ACT_*` of `linux/pkt_cls.h`; TCX takes the same).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +56,13 @@ impl TcContext<'_> {
     #[inline(always)]
     pub fn mark(&self) -> u32 {
         self.raw.fields().mark
+    }
+
+    /// The packet's `struct sk_buff`, of a type made by [`kernel_struct!`](crate::kernel_struct).
+    #[inline(always)]
+    pub fn kernel<T: kernel::Type>(&self) -> T {
+        const { assert!(kernel::same(T::NAME, "struct sk_buff"), "the packet is a `struct sk_buff`") };
+        T::at(kernel::Ptr::new(self.raw.fields().skb as u64))
     }
 
     /// The EtherType, in host order (0x0800 is IPv4).

@@ -12,6 +12,7 @@ use std::vec::Vec;
 
 pub(crate) use super::host_held::*;
 pub(crate) use super::host_map::*;
+use super::kreloc::Resolved;
 use super::packet::{TcEntry, XdpEntry};
 use crate::abi;
 use crate::{Errno, TcAction, TcContext, XdpAction, XdpContext, host};
@@ -29,6 +30,10 @@ pub(crate) struct State {
     /// Nanoseconds; 0 follows the real clock.
     pub(crate) clock: AtomicU64,
     random: AtomicU32,
+    /// By type and member.
+    pub(crate) kernel: Mutex<HashMap<(String, String), Resolved>>,
+    /// Memory of a kernel that a test has made up: address and bytes.
+    pub(crate) memory: Mutex<Vec<(u64, Vec<u8>)>>,
 }
 
 std::thread_local! {
@@ -103,6 +108,13 @@ pub(crate) unsafe fn param_value(p: *const abi::Param) -> u64 {
     // SAFETY: a live descriptor, which nothing writes in user space.
     let default = unsafe { (*p).value };
     lock(&world().params).get(&(p as usize)).copied().unwrap_or(default)
+}
+
+/// What the test has set; else it does not exist.
+pub(crate) fn kreloc(r: &abi::KReloc) -> Resolved {
+    let text =
+        |b: &[u8]| String::from_utf8_lossy(b.split(|c| *c == 0).next().unwrap_or(b)).into_owned();
+    lock(&world().kernel).get(&(text(&r.type_name), text(&r.field))).copied().unwrap_or_default()
 }
 
 pub(crate) unsafe fn iu_rt_xdp_adjust_head(ctx: *mut abi::XdpBuff, delta: i32) -> u64 {
@@ -246,8 +258,24 @@ pub(crate) unsafe fn iu_rt_tc_csum_l4(
     unsafe { csum(ctx, off, from, to, flags) }
 }
 
-/// Of user space's own memory, which is what tests have.
+/// Of the memory that the test has made up; if it has not, of user space's own.
 unsafe fn read(to: *mut u8, from: u64, len: u32) -> u64 {
+    let world = world();
+    let memory = lock(&world.memory);
+    if !memory.is_empty() {
+        let found = memory.iter().find_map(|(base, bytes)| {
+            let at = usize::try_from(from.checked_sub(*base)?).ok()?;
+            bytes.get(at..)?.get(..len as usize)
+        });
+        // SAFETY: `to` has len bytes, and so has what was found.
+        unsafe {
+            match found {
+                Some(src) => std::ptr::copy_nonoverlapping(src.as_ptr(), to, src.len()),
+                None => to.write_bytes(0, len as usize),
+            }
+        }
+        return if found.is_some() { 0 } else { fail(Errno::FAULT) };
+    }
     let from = std::ptr::with_exposed_provenance::<u8>(from as usize);
     if from.is_null() {
         // SAFETY: `to` has len bytes.

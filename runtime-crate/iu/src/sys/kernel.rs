@@ -12,6 +12,7 @@
 
 use core::panic::PanicInfo;
 
+use super::kreloc::Resolved;
 use crate::abi;
 
 unsafe extern "C" {
@@ -103,6 +104,12 @@ unsafe extern "C" {
 pub(crate) unsafe fn param_value(p: *const abi::Param) -> u64 {
     // SAFETY: the caller passes a parameter's static.
     unsafe { (*p).value }
+}
+
+/// What the runtime has set before the program could run, and stays.
+#[inline(always)]
+pub(crate) fn kreloc(r: &abi::KReloc) -> Resolved {
+    Resolved { exists: r.exists != 0, offset: r.offset, size: r.size, bits: r.bits, value: r.value }
 }
 
 /// Only the place goes out: formatting the message would link `core::fmt`.

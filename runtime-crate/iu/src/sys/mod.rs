@@ -15,6 +15,7 @@ mod host_held;
 mod host_map;
 #[cfg(target_os = "none")]
 pub(crate) mod kernel;
+pub(crate) mod kreloc;
 pub(crate) mod locked;
 pub(crate) mod packet;
 pub(crate) mod param;
