@@ -89,12 +89,11 @@ func copySample(t *testing.T, name, dir string) string {
 	return dir
 }
 
-// build copies a sample, applies edits to it (file to old and new text) and
-// builds it.
-func build(t *testing.T, lib, sample string, edits ...[3]string) (*Result, string, error) {
+// edit applies edits, file to old and new text, to a project. A file that is not there is
+// made if the old text is empty.
+func edit(t *testing.T, dir string, edits ...[3]string) {
 	t.Helper()
-	dir := copySample(t, sample, t.TempDir())
-	for _, e := range append(edits, [3]string{"Cargo.toml", `"../../iu"`, `"` + filepath.Join(lib, "crate", "iu") + `"`}) {
+	for _, e := range edits {
 		path := filepath.Join(dir, e[0])
 		b, err := os.ReadFile(path)
 		if err != nil && e[1] != "" {
@@ -106,6 +105,8 @@ func build(t *testing.T, lib, sample string, edits ...[3]string) (*Result, strin
 		text := e[2]
 		if e[1] != "" {
 			text = strings.Replace(string(b), e[1], e[2], 1)
+		} else if e[2] == "" {
+			continue
 		}
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			t.Fatal(err)
@@ -114,8 +115,21 @@ func build(t *testing.T, lib, sample string, edits ...[3]string) (*Result, strin
 			t.Fatal(err)
 		}
 	}
+}
+
+// build copies a sample, applies edits to it and builds it.
+func build(t *testing.T, lib, sample string, edits ...[3]string) (*Result, string, error) {
+	t.Helper()
+	return buildWith(t, lib, sample, Options{}, edits...)
+}
+
+func buildWith(t *testing.T, lib, sample string, opts Options, edits ...[3]string) (*Result, string, error) {
+	t.Helper()
+	dir := copySample(t, sample, t.TempDir())
+	edit(t, dir, append(edits, [3]string{"Cargo.toml", `"../../iu"`, `"` + filepath.Join(lib, "crate", "iu") + `"`})...)
 	var said bytes.Buffer
-	r, err := Build(t.Context(), Options{Dir: dir, LibDir: lib, Stderr: &said})
+	opts.Dir, opts.LibDir, opts.Stderr = dir, lib, &said
+	r, err := Build(t.Context(), opts)
 	if err == nil && said.Len() > 0 {
 		t.Errorf("%s: the compiler said\n%s", sample, said.String())
 	}

@@ -14,11 +14,16 @@
 //  2. Vetting: iupkg.toml is read; `cargo metadata --locked` names the crates that
 //     would go into the object. Allowed are the crate itself, the toolchain's own
 //     `iu` (compared by content), and what `iu` depends on, by name, version and
-//     checksum. Build scripts, nightly features and local configuration of cargo are refused.
+//     checksum. Build scripts, nightly features and local configuration of cargo are refused,
+//     and what Cargo.toml may say is an allow-list (cargotoml.go), checked before cargo reads it.
 //  3. `cargo rustc` compiles the crate with -Funsafe-code to a static library whose
 //     members are LLVM bitcode, core included.
-//  4. Every source file that the compiler read (it leaves a list) is scanned for words that
-//     must not occur: those that leak a guard, and those that the lint of step 3 does not cover.
+//  4. What the compiler made of the crate is judged (views.go): the crate after macros, and every body
+//     with its paths resolved. Two more runs of rustc write them beside the archive
+//     (rustc-wrapper.sh). That is what keeps out core's ways to forget a guard, and the
+//     faults of rustc that can be used on purpose (docs/soundness.md). Every source file that
+//     the compiler read (it leaves a list) is in the project, and is scanned for words, to
+//     say sooner and with a line what would be refused anyway.
 //  5. llvm-link, then opt with iu-pass.so (llvm/README.md): the whole program is
 //     reduced to what the programs need, optimised, given entry functions, polls
 //     and stack checks, and audited. llc makes the object.
@@ -31,6 +36,19 @@
 //
 // Results go to DIR/target/iupkg: NAME.o, NAME.debug, manifest.json, report.json,
 // provenance.json, sbom.json. Each is replaced atomically, the manifest last.
+//
+// Check does steps 1 to 4 without making code.
+//
+// # Variants
+//
+// A [[variant]] of iupkg.toml is a Kconfig expression that the source asks for by
+// cfg(kconfig = "…"). Options.KernelConfig decides it, and the object requires what was
+// decided: the expression, or its opposite.
+//
+// # Kernel types
+//
+// Members, sizes, enumerators and options that a program reads (iu::kernel) are entries of the
+// object's .iu.reloc; those that may not be missing become requirements of the manifest.
 //
 // # Provenance
 //

@@ -5,6 +5,7 @@ package toolchain
 import (
 	"context"
 	"fmt"
+	"regexp"
 	"strconv"
 
 	"github.com/iupkg/iupkg/kernel"
@@ -35,7 +36,7 @@ func (b *builder) decideVariants(ctx context.Context) error {
 		}
 	}
 	for _, v := range b.project.Variants {
-		expr, err := manifest.ParseConfigExpr(v.When)
+		expr, err := manifest.ParseConfigExpr(boolean(v.When))
 		if err != nil {
 			return projectError("variant.when", "%v", err)
 		}
@@ -43,7 +44,7 @@ func (b *builder) decideVariants(ctx context.Context) error {
 		if b.opts.KernelConfig != "" {
 			holds, _ = expr.Eval(func(sym string) (string, bool) { return config[sym], true })
 		}
-		b.variants = append(b.variants, variant{v.When, holds == manifest.TriY || holds == manifest.TriM})
+		b.variants = append(b.variants, variant{v.When, holds != manifest.TriN})
 	}
 	return nil
 }
@@ -65,10 +66,28 @@ func (b *builder) variantConfig() []string {
 	var out []string
 	for _, v := range b.variants {
 		if v.holds {
-			out = append(out, v.when)
+			out = append(out, boolean(v.when))
 		} else {
-			out = append(out, "!("+v.when+")")
+			out = append(out, "!("+boolean(v.when)+")")
 		}
 	}
 	return out
+}
+
+// bareSymbol is one that is not compared with anything.
+var bareSymbol = regexp.MustCompile(`(^|[^A-Za-z0-9_"=<>])([A-Z][A-Za-z0-9_]*)($|[^A-Za-z0-9_"=<>!])`)
+
+// boolean makes an expression n or y, with a symbol that is m counted as set: by the
+// kernel's rules the opposite of m is m, so that both it and its opposite would hold.
+func boolean(expr string) string {
+	if e, err := manifest.ParseConfigExpr(expr); err == nil {
+		expr = e.String() // no spaces around comparisons
+	}
+	for {
+		next := bareSymbol.ReplaceAllString(expr, "${1}${2}!=n${3}")
+		if next == expr {
+			return expr
+		}
+		expr = next
+	}
 }
