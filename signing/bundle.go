@@ -5,6 +5,7 @@ package signing
 import (
 	"bytes"
 	"crypto"
+	"crypto/rand"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
@@ -46,11 +47,8 @@ func (k *Keys) SignAttestation(a *Attestation) ([]byte, error) {
 }
 
 func (k *Keys) sign(payload []byte) ([]byte, error) {
-	signer, err := signature.LoadSigner(k.Publisher, crypto.SHA256)
-	if err != nil {
-		return nil, err
-	}
-	sig, err := signer.SignMessage(bytes.NewReader(dsse.PAE(PayloadType, payload)))
+	sum := sha256.Sum256(dsse.PAE(PayloadType, payload))
+	sig, err := k.Publisher.Sign(rand.Reader, sum[:], crypto.SHA256)
 	if err != nil {
 		return nil, fmt.Errorf("sign statement: %w", err)
 	}

@@ -21,6 +21,9 @@
 //	index.key       Ed25519, PKCS#8 PEM
 //	index-root.json the index's first TUF root, opaque to this package; optional
 //
+// A file publisher.signer or kernel.signer in the place of the private key says which
+// program has it, see [External].
+//
 // A key's identifier is "sha256:" and the hex SHA-256 of its PKIX DER.
 //
 // # Publisher's signature

@@ -12,11 +12,13 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/sigstore/sigstore/pkg/cryptoutils"
 )
@@ -33,6 +35,7 @@ const (
 	kernelCertFile   = "kernel.crt"
 	indexKeyFile     = "index.key"
 	indexRootFile    = "index-root.json"
+	externalSuffix   = ".signer" // in the place of ".key"
 )
 
 // Keys are a publisher's private keys. They are not changed once made, save for
@@ -41,9 +44,9 @@ type Keys struct {
 	// Name is the publisher's, and the certificate's common name.
 	Name string
 	// Publisher signs statements.
-	Publisher *ecdsa.PrivateKey
+	Publisher crypto.Signer
 	// Kernel signs objects for the kernel, which knows it by KernelCertificate.
-	Kernel            *rsa.PrivateKey
+	Kernel            crypto.Signer
 	KernelCertificate *x509.Certificate
 	// Index signs the roles of the publisher's index.
 	Index ed25519.PrivateKey
@@ -56,16 +59,30 @@ type Keys struct {
 type Password func(confirm bool) ([]byte, error)
 
 // NewKeys makes keys for a publisher of that name.
-func NewKeys(name string) (*Keys, error) {
+func NewKeys(name string) (*Keys, error) { return NewKeysWith(name, nil, nil) }
+
+// NewKeysWith is NewKeys where a program has the publisher's key or the kernel key;
+// either may be nil.
+func NewKeysWith(name string, publisher, kernel *External) (*Keys, error) {
 	if err := checkPublisher(name); err != nil {
 		return nil, err
 	}
 	k := &Keys{Name: name}
 	var err error
-	if k.Publisher, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); err != nil {
+	if publisher != nil {
+		if err := checkPublisherKey(publisher.Public()); err != nil {
+			return nil, err
+		}
+		k.Publisher = publisher
+	} else if k.Publisher, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); err != nil {
 		return nil, fmt.Errorf("make publisher key: %w", err)
 	}
-	if k.Kernel, err = rsa.GenerateKey(rand.Reader, kernelKeyBits); err != nil {
+	if kernel != nil {
+		if err := checkKernelKey(kernel.Public()); err != nil {
+			return nil, err
+		}
+		k.Kernel = kernel
+	} else if k.Kernel, err = rsa.GenerateKey(rand.Reader, kernelKeyBits); err != nil {
 		return nil, fmt.Errorf("make kernel key: %w", err)
 	}
 	if k.KernelCertificate, err = newKernelCertificate(name, k.Kernel); err != nil {
@@ -83,8 +100,10 @@ func SaveKeys(dir string, k *Keys, password Password) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	if _, err := os.Lstat(filepath.Join(dir, publisherKeyFile)); err == nil {
-		return fmt.Errorf("%s already holds keys: %w", dir, fs.ErrExist)
+	for _, name := range []string{publisherKeyFile, "publisher" + externalSuffix} {
+		if _, err := os.Lstat(filepath.Join(dir, name)); err == nil {
+			return fmt.Errorf("%s already holds keys: %w", dir, fs.ErrExist)
+		}
 	}
 	secret, err := encoder(password)
 	if err != nil {
@@ -111,7 +130,12 @@ func SaveKeys(dir string, k *Keys, password Password) error {
 		{name: publisherPubFile, data: pub},
 		{name: publisherKeyFile, key: k.Publisher},
 	} {
-		if f.key != nil {
+		if e, ok := f.key.(*External); ok {
+			f.name = strings.TrimSuffix(f.name, ".key") + externalSuffix
+			if f.data, err = json.MarshalIndent(e, "", "  "); err != nil {
+				return err
+			}
+		} else if f.key != nil {
 			if f.data, err = secret(f.key); err != nil {
 				return fmt.Errorf("encode %s: %w", f.name, err)
 			}
@@ -172,13 +196,10 @@ func LoadKeys(dir string, password Password) (*Keys, error) {
 		return pass, nil
 	}
 	var err error
-	if k.Publisher, err = loadKey[*ecdsa.PrivateKey](dir, publisherKeyFile, once); err != nil {
+	if k.Publisher, err = loadSigner(dir, publisherKeyFile, once, checkPublisherKey); err != nil {
 		return nil, err
 	}
-	if k.Publisher.Curve != elliptic.P256() {
-		return nil, fmt.Errorf("%s: the curve is %s, not P-256", publisherKeyFile, k.Publisher.Params().Name)
-	}
-	if k.Kernel, err = loadKey[*rsa.PrivateKey](dir, kernelKeyFile, once); err != nil {
+	if k.Kernel, err = loadSigner(dir, kernelKeyFile, once, checkKernelKey); err != nil {
 		return nil, err
 	}
 	if k.Index, err = loadKey[ed25519.PrivateKey](dir, indexKeyFile, once); err != nil {
@@ -191,12 +212,33 @@ func LoadKeys(dir string, password Password) (*Keys, error) {
 	if k.KernelCertificate, err = parseCertificate(pem); err != nil {
 		return nil, fmt.Errorf("%s: %w", kernelCertFile, err)
 	}
-	if !k.Kernel.PublicKey.Equal(k.KernelCertificate.PublicKey) {
+	if pub, ok := k.Kernel.Public().(*rsa.PublicKey); !ok || !pub.Equal(k.KernelCertificate.PublicKey) {
 		return nil, fmt.Errorf("%s is not the certificate of %s", kernelCertFile, kernelKeyFile)
 	}
 	k.Name = k.KernelCertificate.Subject.CommonName
 	if k.IndexRoot, err = os.ReadFile(filepath.Join(dir, indexRootFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
+	}
+	return k, nil
+}
+
+// loadSigner reads a key, or what program has it.
+func loadSigner(dir, name string, password Password, check func(crypto.PublicKey) error) (crypto.Signer, error) {
+	path := filepath.Join(dir, strings.TrimSuffix(name, ".key")+externalSuffix)
+	b, err := os.ReadFile(path)
+	var k crypto.Signer
+	switch {
+	case err == nil:
+		k, err = ParseExternal(b)
+	case errors.Is(err, fs.ErrNotExist):
+		path = filepath.Join(dir, name)
+		k, err = loadKey[crypto.Signer](dir, name, password)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := check(k.Public()); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return k, nil
 }

@@ -75,7 +75,7 @@ func badSignature(format string, args ...any) error {
 // checks, in DER.
 func (k *Keys) SignObject(object []byte) ([]byte, error) {
 	sum := sha256.Sum256(object)
-	sig, err := rsa.SignPKCS1v15(rand.Reader, k.Kernel, crypto.SHA256, sum[:])
+	sig, err := k.Kernel.Sign(rand.Reader, sum[:], crypto.SHA256) // PKCS#1 v1.5
 	if err != nil {
 		return nil, fmt.Errorf("sign object: %w", err)
 	}
@@ -173,14 +173,18 @@ func is(a pkix.AlgorithmIdentifier, oid asn1.ObjectIdentifier) bool {
 	return a.Algorithm.Equal(oid) && (len(p) == 0 || bytes.Equal(p, asn1.NullBytes))
 }
 
-func newKernelCertificate(name string, key *rsa.PrivateKey) (*x509.Certificate, error) {
+func newKernelCertificate(name string, key crypto.Signer) (*x509.Certificate, error) {
 	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127))
 	if err != nil {
 		return nil, err
 	}
 	serial.SetBit(serial, 126, 1) // positive, and always of the same length
 	// RFC 5280, 4.2.1.2, method 1: what openssl and so sign-file's users have.
-	ski := sha1.Sum(x509.MarshalPKCS1PublicKey(&key.PublicKey))
+	pub, ok := key.Public().(*rsa.PublicKey)
+	if !ok {
+		return nil, checkKernelKey(key.Public())
+	}
+	ski := sha1.Sum(x509.MarshalPKCS1PublicKey(pub))
 	now := time.Now().UTC().Truncate(time.Second)
 	template := &x509.Certificate{
 		SerialNumber:          serial,

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
+	"crypto/rsa"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -114,7 +115,7 @@ func TestKeysSurviveSaving(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if k.Name != "acme" || !k.Publisher.Equal(a.Publisher) || !k.Kernel.Equal(a.Kernel) || !k.Index.Equal(a.Index) ||
+		if k.Name != "acme" || !k.Publisher.(*ecdsa.PrivateKey).Equal(a.Publisher) || !k.Kernel.(*rsa.PrivateKey).Equal(a.Kernel) || !k.Index.Equal(a.Index) ||
 			!k.KernelCertificate.Equal(a.KernelCertificate) || !bytes.Equal(k.IndexRoot, a.IndexRoot) {
 			t.Error("loaded keys differ from those saved")
 		}

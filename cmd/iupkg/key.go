@@ -117,15 +117,22 @@ func (a *app) keyCommand() *cobra.Command {
 		Short:   "Keys of a publisher",
 		GroupID: groupPublisher,
 	}
+	var publisher, kernel string
+	make := &cobra.Command{
+		Use:   "new PUBLISHER",
+		Short: "Make the keys of a publisher: for packages, for the kernel, for the index",
+		Long: "Makes the keys of a publisher: for packages, for the kernel, for the index.\n" +
+			"The private halves are encrypted if IUPKG_KEY_PASSWORD is set.\n\n" +
+			"A key may stay in a token or a service (PKCS#11, KMS): give a file, JSON with \"command\", a list,\n" +
+			"the program that is run for each signature, and \"publicKey\", PEM. It reads the SHA-256 of what\n" +
+			"is signed, 32 bytes, and writes the signature: ECDSA P-256 as ASN.1, for the kernel RSA PKCS#1 v1.5.",
+		Args: oneArg("PUBLISHER"),
+		RunE: func(_ *cobra.Command, args []string) error { return a.keyNew(args[0], publisher, kernel) },
+	}
+	make.Flags().StringVar(&publisher, "publisher-signer", "", "`file` that says which program has the key for packages")
+	make.Flags().StringVar(&kernel, "kernel-signer", "", "`file` that says which program has the key for the kernel")
 	cmd.AddCommand(
-		&cobra.Command{
-			Use:   "new PUBLISHER",
-			Short: "Make the keys of a publisher: for packages, for the kernel, for the index",
-			Long: "Makes the keys of a publisher: for packages, for the kernel, for the index.\n" +
-				"The private halves are encrypted if IUPKG_KEY_PASSWORD is set.",
-			Args: oneArg("PUBLISHER"),
-			RunE: func(_ *cobra.Command, args []string) error { return a.keyNew(args[0]) },
-		},
+		make,
 		&cobra.Command{
 			Use:   "list",
 			Short: "List the keys at hand",
@@ -136,12 +143,36 @@ func (a *app) keyCommand() *cobra.Command {
 	return cmd
 }
 
-func (a *app) keyNew(name string) error {
+// readExternal reads the file of a key that a program has; no file is no such key.
+func readExternal(file string) (*signing.External, error) {
+	if file == "" {
+		return nil, nil
+	}
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return nil, usageError{err}
+	}
+	e, err := signing.ParseExternal(data)
+	if err != nil {
+		return nil, usagef("%s: %w", file, err)
+	}
+	return e, nil
+}
+
+func (a *app) keyNew(name, publisherFile, kernelFile string) error {
+	publisher, err := readExternal(publisherFile)
+	if err != nil {
+		return err
+	}
+	kernel, err := readExternal(kernelFile)
+	if err != nil {
+		return err
+	}
 	top, err := keysDir()
 	if err != nil {
 		return err
 	}
-	keys, err := signing.NewKeys(name)
+	keys, err := signing.NewKeysWith(name, publisher, kernel)
 	if err != nil {
 		return usageError{err}
 	}
