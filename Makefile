@@ -8,6 +8,9 @@
 # make lint     formatting, vet, licences, no machine's own names
 # make gen      make generated files again and fail if one has changed
 # make oracle   a million random problems of the resolver against brute force
+# make crash    kill -9 at every system call of every transaction, and the power cut in many ways; an hour or more
+# make cycles   1,000 upgrades and rollbacks under packet load in a machine
+# make kernel-hook  the hook for new kernels, run by apt-get in a Debian of its own
 # make fuzz     each fuzzer for FUZZTIME
 # make miri     the crate's tests under Miri, which Debian does not have: needs rustup with a nightly toolchain
 # make clean    removes what was built here, not the cache
@@ -43,7 +46,7 @@ GO_FILES := go.mod go.sum $(filter-out kernel/module/% kernel/vm/%,$(call find,\
 	$(call find,kernel/vm,-name '*.go' -not -name '*_test.go')
 AGENT_FILES := go.mod $(call find,kernel/vm/agent kernel/vm/wire,-name '*.go')
 
-.PHONY: build demo bench torture test lint gen fuzz miri oracle clean bootstrap plugin runtime sysroot FORCE
+.PHONY: build demo bench torture test lint gen fuzz miri oracle crash cycles kernel-hook clean bootstrap plugin runtime sysroot FORCE
 
 build: bin/iupkg $(LIB)/vm-agent $(LIB)/crate/.made $(LIB)/module/.made plugin runtime sysroot
 
@@ -116,6 +119,22 @@ gen: | bootstrap
 	@git ls-files -z | xargs -0 sha256sum >build/before-gen 2>/dev/null || true
 	. scripts/env; MAKEFLAGS=B go generate ./... # all of it, whatever the times of the files say
 	@sha256sum --quiet -c build/before-gen || { echo 'gen: error: these files are not what their generator makes' >&2; exit 1; }
+
+crash: export IUPKG_CRASH = all
+crash: export IUPKG_CRASH_WAYS = 40
+crash: export IUPKG_LONG = 1
+crash: build
+	. scripts/env; go test -v -count=1 -timeout 3h ./install -run 'TestKill|TestPowerCut|TestDiskFull'
+	. scripts/env; go test -v -count=1 -timeout 3h ./internal/vmtest -run TestKillInMachine
+
+cycles: export IUPKG_CYCLES = 1000
+cycles: export IUPKG_LONG = 1
+cycles: build
+	. scripts/env; go test -v -count=1 -timeout 3h ./internal/vmtest -run TestCycles
+
+kernel-hook: build
+	. scripts/env; dir=$$(mktemp -d /var/tmp/iupkg-debian-XXXXXX); trap 'rm -rf --one-file-system "$$dir"' EXIT; \
+		IUPKG_KERNEL_HOOK=$$dir go test -v -count=1 -timeout 1h ./cmd/iupkg -run TestKernelHook
 
 fuzz: | bootstrap
 	@scripts/fuzz $(FUZZTIME)

@@ -93,7 +93,8 @@ type Env struct {
 	// StageOnly ends a transaction when all is fetched and verified: it changes
 	// nothing but the blobs in the store.
 	StageOnly bool
-	// Report is told of each step when it is done; may be nil.
+	// Report is told of each step when it is done, and of fetching while it goes on; may
+	// be nil.
 	Report func(Event)
 }
 
@@ -103,7 +104,7 @@ type Event struct {
 	Name    string
 	Version string
 	Blobs   int              // EventFetched: how many were not there
-	Bytes   int64            // EventFetched: their size
+	Bytes   int64            // EventFetched: their size; EventProgress: received so far
 	Verdict *signing.Verdict // EventVerified
 	Loaded  *kernel.Loaded   // EventLoaded
 	Text    string           // EventNotice
@@ -120,6 +121,7 @@ const (
 	EventReplaced
 	EventUnloaded
 	EventNotice // not a failure, but the user should know
+	EventProgress
 )
 
 func (e *Env) report(ev Event) {

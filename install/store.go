@@ -42,6 +42,20 @@ type Store struct {
 	dir string // the root directory
 	// onPut is told of each blob that was not there before.
 	onPut func(digest string)
+	// onBytes is told of bytes as they come in.
+	onBytes func(n int)
+}
+
+// told passes on how much was read.
+type told struct {
+	r  io.Reader
+	to func(n int)
+}
+
+func (t told) Read(p []byte) (int, error) {
+	n, err := t.r.Read(p)
+	t.to(n)
+	return n, err
 }
 
 // Has says whether a blob of that name is there. Its bytes are not looked at.
@@ -127,6 +141,9 @@ func (s *Store) Put(digest string, r io.Reader) (err error) {
 			os.Remove(f.Name())
 		}
 	}()
+	if s.onBytes != nil {
+		r = told{r, s.onBytes}
+	}
 	h := sha256.New()
 	n, err := io.Copy(io.MultiWriter(f, h), io.LimitReader(r, MaxBlob+1))
 	if err != nil {

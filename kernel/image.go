@@ -17,6 +17,7 @@ import (
 	"runtime"
 
 	"github.com/iupkg/iupkg/manifest"
+	"github.com/klauspost/compress/zstd"
 )
 
 const maxVmlinux = 512 << 20 // bytes, unpacked
@@ -24,8 +25,9 @@ const maxVmlinux = 512 << 20 // bytes, unpacked
 // FactsOf reads what a kernel that is installed and does not run will offer, from
 // its configuration and its image /boot/vmlinuz-RELEASE: what hooks it has is
 // derived, as it cannot be probed. What its command line will say of modules is
-// taken to be what the running kernel's says.
-func FactsOf(ctx context.Context, release string) (*manifest.Profile, error) {
+// taken to be what the running kernel's says. notice is told why there is no BTF, if
+// that is so.
+func FactsOf(ctx context.Context, release string, notice func(string)) (*manifest.Profile, error) {
 	p := &manifest.Profile{Schema: manifest.Schema, Release: release, Arch: runtime.GOARCH}
 	p.Config, p.ConfigSource = configOf(ctx, release)
 	image := filepath.Join("/boot", "vmlinuz-"+release)
@@ -33,13 +35,13 @@ func FactsOf(ctx context.Context, release string) (*manifest.Profile, error) {
 	switch {
 	case errors.Is(err, os.ErrNotExist) && p.Config == nil:
 		return nil, fmt.Errorf("kernel %s is not installed: %w", release, err)
-	case err != nil && !errors.Is(err, errNoBTF):
-		return nil, fmt.Errorf("BTF of %s: %w", image, err)
+	case err != nil:
+		notice(fmt.Sprintf("what needs BTF cannot be checked: %s: %v", image, err))
 	}
 	p.BTF = btf
 	p.Modules = config(p, "MODULES")
 	p.ModuleBTF = config(p, "DEBUG_INFO_BTF_MODULES")
-	if p.BTF == nil {
+	if errors.Is(err, errNoBTF) {
 		p.ModuleBTF = manifest.No
 	}
 	p.Lockdown = lockdown(p)
@@ -142,7 +144,6 @@ func unpack(ctx context.Context, packed []byte) ([]byte, error) {
 		argv  []string
 	}{
 		{"\xfd7zXZ\x00", []string{"xz", "-dc", "--single-stream"}},
-		{"\x28\xb5\x2f\xfd", []string{"zstd", "-dc"}},
 		{"\x5d\x00\x00", []string{"xz", "-dc", "--format=lzma"}},
 		{"\x02\x21", []string{"lz4", "-dc"}},
 	} {
@@ -151,6 +152,14 @@ func unpack(ctx context.Context, packed []byte) ([]byte, error) {
 			cmd.Stdin = bytes.NewReader(body)
 			return cmd.Output()
 		}
+	}
+	if bytes.HasPrefix(body, []byte("\x28\xb5\x2f\xfd")) { // by ourselves: Debian's own kernels are, and its base system has no tool
+		z, err := zstd.NewReader(nil, zstd.WithDecoderMaxMemory(maxVmlinux), zstd.WithDecoderConcurrency(1))
+		if err != nil {
+			return nil, err
+		}
+		defer z.Close()
+		return z.DecodeAll(body, nil)
 	}
 	if bytes.HasPrefix(body, []byte("\x1f\x8b")) {
 		z, err := gzip.NewReader(bytes.NewReader(body))

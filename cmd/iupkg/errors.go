@@ -79,6 +79,10 @@ func explain(err error) (code int, hint string) {
 }
 
 func classify(err error) (code int, hint string) {
+	var canary *canaryFailed
+	if errors.As(err, &canary) {
+		return canary.code, "nothing was changed here"
+	}
 	switch {
 	case isA[usageError](err), isA[*install.BadParams](err), isA[*kernel.ParamError](err), isA[*registry.RefError](err):
 		return exitUsage, ""

@@ -49,6 +49,7 @@ func (a *app) installCommand() *cobra.Command {
 	cmd.Flags().StringArrayVar(&o.set, "set", nil, "`KEY=VALUE` of a parameter; NAME.KEY=VALUE if several packages are named")
 	cmd.Flags().StringArrayVar(&o.unset, "unset", nil, "`KEY` of a parameter that was set and takes its default again")
 	cmd.Flags().BoolVarP(&o.dry, "dry-run", "n", false, "show the plan and stop")
+	o.canary.flags(cmd)
 	cmd.Flags().BoolVar(&o.download, "download-only", false, "fetch into the store and verify, load nothing")
 	cmd.Flags().BoolVar(&o.frozen, "frozen", false, "install exactly what the lock file has; refuse if anything is not as it was locked")
 	cmd.Flags().StringVar(&o.bundle, "bundle", "", "install from a `file` made by iupkg bundle; the network is not used")
@@ -62,6 +63,7 @@ type installOptions struct {
 	dry, download bool
 	frozen        bool
 	lock          string
+	canary        canaryOptions
 }
 
 func (a *app) install(ctx context.Context, args []string, o installOptions) error {
@@ -77,7 +79,7 @@ func (a *app) install(ctx context.Context, args []string, o installOptions) erro
 	if err != nil {
 		return err
 	}
-	return a.transact(ctx, env, o.dry, func(cur *install.Generation) (*install.Plan, error) {
+	return a.transactTried(ctx, env, o, func(cur *install.Generation) (*install.Plan, error) {
 		return a.planInstall(ctx, cur, p, want, set, strings.Join(slices.Concat([]string{"install"}, args, o.set), " "))
 	})
 }
@@ -109,6 +111,9 @@ func (a *app) planInstall(ctx context.Context, cur *install.Generation, p *manif
 func (a *app) prepare(ctx context.Context, o installOptions) (*manifest.Profile, *install.Env, error) {
 	if o.dry && o.download {
 		return nil, nil, usagef("--dry-run and --download-only exclude each other")
+	}
+	if err := o.canary.check(o); err != nil {
+		return nil, nil, err
 	}
 	if !o.dry && !o.download {
 		if err := a.needLive(); err != nil {

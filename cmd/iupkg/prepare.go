@@ -95,7 +95,7 @@ func (a *app) prepareFor(ctx context.Context, release string) error {
 		}
 		return nil
 	}
-	p, err := kernel.FactsOf(ctx, release)
+	p, err := kernel.FactsOf(ctx, release, func(s string) { a.ui.warn("%s", s) })
 	if err != nil {
 		return err
 	}

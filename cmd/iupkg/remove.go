@@ -90,7 +90,12 @@ func (a *app) without(cur *install.Generation, names []string) ([]install.Item, 
 // transact makes a plan from the generation in force and carries it out. With
 // dry it only shows the plan, which is then made without a lock.
 func (a *app) transact(ctx context.Context, env *install.Env, dry bool, plan func(*install.Generation) (*install.Plan, error)) error {
-	root := a.root()
+	return a.transactTried(ctx, env, installOptions{dry: dry}, plan)
+}
+
+// transactTried is transact with a trial in a machine first, if that is asked for.
+func (a *app) transactTried(ctx context.Context, env *install.Env, o installOptions, plan func(*install.Generation) (*install.Plan, error)) error {
+	root, dry := a.root(), o.dry && !o.canary.wanted()
 	if dry {
 		cur, err := root.Current()
 		if err != nil {
@@ -107,8 +112,10 @@ func (a *app) transact(ctx context.Context, env *install.Env, dry bool, plan fun
 		return err
 	}
 	defer lock.Unlock()
-	if err := lock.Recover(ctx, env); err != nil {
-		return err
+	if !o.dry { // what is only tried elsewhere mends nothing here
+		if err := lock.Recover(ctx, env); err != nil {
+			return err
+		}
 	}
 	cur, err := root.Current()
 	if err != nil {
@@ -120,6 +127,14 @@ func (a *app) transact(ctx context.Context, env *install.Env, dry bool, plan fun
 	}
 	if p.Empty() {
 		a.ui.step("nothing to do")
+	}
+	if o.canary.wanted() && !p.Empty() {
+		if err := a.tryInMachine(ctx, lock, p, env, &o.canary); err != nil {
+			return err
+		}
+		if o.dry {
+			return a.showPlan(p)
+		}
 	}
 	g, err := lock.Apply(ctx, p, env)
 	if err != nil {

@@ -198,6 +198,7 @@ func (a *app) buildRuntime(ctx context.Context, release string) (string, error) 
 	cmd := exec.CommandContext(ctx, "/bin/sh", script, release, headers, filepath.Join("/boot", "vmlinuz-"+release), out)
 	var log bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &log, &log
+	a.ui.working("building: a minute or so")
 	if err := cmd.Run(); err != nil {
 		a.ui.more("%s", strings.TrimSpace(log.String()))
 		return "", fmt.Errorf("build iu.ko for Linux %s: %w: %s", release, err, lastLines(log.String(), 5))

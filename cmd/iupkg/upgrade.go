@@ -34,6 +34,7 @@ func (a *app) upgradeCommand() *cobra.Command {
 	cmd.Flags().StringArrayVar(&o.set, "set", nil, "`KEY=VALUE` of a parameter; NAME.KEY=VALUE unless one package is named")
 	cmd.Flags().StringArrayVar(&o.unset, "unset", nil, "`KEY` of a parameter that was set and takes its default again")
 	cmd.Flags().BoolVarP(&o.dry, "dry-run", "n", false, "show the plan and stop")
+	o.canary.flags(cmd)
 	cmd.Flags().BoolVar(&o.download, "download-only", false, "fetch into the store and verify, change nothing else")
 	return cmd
 }
@@ -51,7 +52,7 @@ func (a *app) upgrade(ctx context.Context, args []string, o installOptions) erro
 	if err != nil {
 		return err
 	}
-	return a.transact(ctx, env, o.dry, func(cur *install.Generation) (*install.Plan, error) {
+	return a.transactTried(ctx, env, o, func(cur *install.Generation) (*install.Plan, error) {
 		for _, s := range named {
 			if cur.Find(s.Name) == nil {
 				return nil, withHint(fmt.Errorf("%s: %w", s.Name, errNotInstalled), "iupkg install %s", s)

@@ -42,5 +42,6 @@ func (a *app) verbs() []*cobra.Command {
 		a.completionCommand(),
 		a.versionCommand(),
 		a.docsCommand(),
+		a.canaryCommand(),
 	}
 }

@@ -55,7 +55,7 @@ var testArrows = map[string][]string{
 	"resolve": {"internal/universe"},
 	// The index is tested in a registry, which is what it is published to.
 	"index":           {"registry"},
-	"internal/vmtest": {"internal/testbed", "internal/crash", "install", "kernel", "kernel/vm", "manifest"},
+	"internal/vmtest": {"internal/testbed", "internal/crash", "install", "kernel", "kernel/vm", "manifest", "signing"},
 	"cmd":             {"internal/testbed"},
 	// Transactions are killed and have the power cut.
 	"install": {"internal/crash"},

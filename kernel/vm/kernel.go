@@ -22,6 +22,18 @@ type Kernel struct {
 	Dir     string // has boot/ and lib/modules/, as in the package
 }
 
+// Installed gives a kernel that is installed on this machine, as its package has left it below /. What is missing of it
+// is an error that wraps fs.ErrNotExist.
+func Installed(release string) (*Kernel, error) {
+	k := &Kernel{Release: release, Dir: "/"}
+	for _, path := range []string{k.Image(), filepath.Join(k.ModulesDir(), "modules.dep")} {
+		if _, err := os.Stat(path); err != nil {
+			return nil, fmt.Errorf("kernel %s cannot be booted: %w", release, err)
+		}
+	}
+	return k, nil
+}
+
 // Image is the file to boot.
 func (k *Kernel) Image() string { return filepath.Join(k.Dir, "boot", "vmlinuz-"+k.Release) }
 

@@ -114,8 +114,8 @@ func makeRoot(boot *wire.Boot) error {
 	}
 	// The kernel's own files first, then what the host has of the same release (headers leave a `build` link there).
 	for _, dir := range []string{"/lib/modules/" + boot.Release, "/boot"} {
-		lower := []string{"/lower" + boot.KernelAt + dir}
-		if fi, err := os.Stat("/lower" + dir); err == nil && fi.IsDir() {
+		lower := []string{filepath.Join("/lower", boot.KernelAt, dir)}
+		if fi, err := os.Stat("/lower" + dir); err == nil && fi.IsDir() && boot.KernelAt != "/" {
 			lower = append(lower, "/lower"+dir)
 		}
 		target, err := inRoot(root, dir)
