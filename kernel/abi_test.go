@@ -17,7 +17,7 @@ import (
 // (words split at capitals, lower case).
 var cNames = map[string]string{
 	"NSections": "nsections", "ABI": "abi", "UAPI": "uapi", "ID": "id", "FD": "fd",
-	"BudgetNS": "budget_ns", "LastNS": "last_ns", "LastCPU": "last_cpu",
+	"BudgetNS": "budget_ns", "WindowNS": "window_ns", "NS": "ns", "LastNS": "last_ns", "LastCPU": "last_cpu",
 }
 
 func cName(field string) string {

@@ -187,7 +187,8 @@ type Attachment struct {
 	Slot      uint32
 	ID        uint32        // extension
 	Program   int           // index in the object's table
-	MaxFaults uint32        // disable after so many; 0: keep running
+	MaxFaults uint32        // how many it may have; 0: any number
+	Window    time.Duration // 0: disabled after so many; else paused when so many came in so long
 	Budget    time.Duration // of one run; 0: the runtime's default
 }
 
@@ -201,7 +202,7 @@ func (d *Device) Attach(items []Attachment) error {
 	}
 	raw := make([]uapiAttachOne, len(items))
 	for i, t := range items {
-		raw[i] = uapiAttachOne{Slot: t.Slot, ID: t.ID, Prog: uint32(t.Program), MaxFaults: t.MaxFaults, BudgetNS: uint64(t.Budget)}
+		raw[i] = uapiAttachOne{Slot: t.Slot, ID: t.ID, Prog: uint32(t.Program), MaxFaults: t.MaxFaults, BudgetNS: uint64(t.Budget), WindowNS: uint64(t.Window)}
 	}
 	var pin runtime.Pinner
 	defer pin.Unpin()
@@ -234,6 +235,7 @@ type Extension struct {
 	Programs, Maps, Params int
 	Committed              bool
 	ImageBytes             uint64 // memory of the module
+	Signer                 string // "SUBJECT: SERIAL" of the certificate whose key signed it
 }
 
 // Extensions goes over the loaded extensions by their numbers.
@@ -252,6 +254,7 @@ func (d *Device) Extensions() iter.Seq2[*Extension, error] {
 			x := &Extension{
 				ID: a.ID, Name: goString(a.Name[:]), Version: goString(a.Version[:]), Module: goString(a.Module[:]), Digest: a.Digest,
 				Programs: int(a.Progs), Maps: int(a.Maps), Params: int(a.Params), Committed: a.Committed != 0, ImageBytes: a.ImageBytes,
+				Signer: goString(a.Signer[:]),
 			}
 			if !yield(x, nil) || a.ID == ^uint32(0) {
 				return
@@ -259,6 +262,16 @@ func (d *Device) Extensions() iter.Seq2[*Extension, error] {
 			start = a.ID + 1
 		}
 	}
+}
+
+// Timing switches the timing of an extension's runs on or off. It costs each run
+// two looks at the clock.
+func (d *Device) Timing(id uint32, on bool) error {
+	a := uapiTiming{ID: id}
+	if on {
+		a.On = 1
+	}
+	return refused(fmt.Sprintf("time extension %d", id), "", ioctl(d, iocTiming, &a))
 }
 
 func (d *Device) progInfo(id uint32, index int) (*uapiProgInfo, error) {

@@ -204,8 +204,8 @@ func (l *loader) newSlot(i int) error {
 }
 
 func (l *loader) plug(i int, slot uint32) {
-	m := &l.Manifest.Programs[i]
-	l.attach = append(l.attach, Attachment{Slot: slot, ID: l.out.ID, Program: i, MaxFaults: m.MaxFaults, Budget: l.Budget[m.Name]})
+	q := l.policies[l.Manifest.Programs[i].Name]
+	l.attach = append(l.attach, Attachment{Slot: slot, ID: l.out.ID, Program: i, MaxFaults: q.MaxFaults, Window: q.Window, Budget: q.Budget})
 }
 
 // newLink loads and pins the stub of program i and attaches it to its target.

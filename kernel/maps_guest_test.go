@@ -44,7 +44,7 @@ func (g *guest) maps(t *testing.T) {
 	before := readState(t)
 	// Emulated machines are slow, the more so beside others.
 	l, err := Load(t.Context(), LoadSpec{Manifest: m, Object: g.file(t, "built-xdp-maps.o"), Signature: g.file(t, "built-xdp-maps.p7s"),
-		Runtime: g.file(t, "iu.ko"), Params: map[string]string{"iface": "iut1"}, Budget: map[string]time.Duration{"probe": time.Second}})
+		Runtime: g.file(t, "iu.ko"), Params: map[string]string{"iface": "iut1", "probe/budget": "1s"}})
 	if err != nil {
 		t.Fatal(err)
 	}

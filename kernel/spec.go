@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/iupkg/iupkg/manifest"
 )
@@ -17,10 +16,8 @@ type LoadSpec struct {
 	Object    []byte            // the ELF object
 	Signature []byte            // PKCS#7 over it, DER
 	Runtime   []byte            // the iu.ko that was built for this kernel
-	Params    map[string]string // what the user set
+	Params    map[string]string // what the user set, policies (manifest.Policy) among it
 	PinDir    string            // empty: DefaultPinDir
-	// Budget of one run of a program, by its name; absent: the runtime's default.
-	Budget map[string]time.Duration
 	// Notice is told, in one line, what the user should know but is no failure.
 	// May be nil.
 	Notice func(string)
@@ -58,14 +55,15 @@ type LoadedProgram struct {
 // plan is a LoadSpec that has been checked: all that is left is to do it.
 type plan struct {
 	LoadSpec
-	object  *Object
-	digest  string
-	module  string
-	wrapper []byte
-	texts   map[string]string   // values of all parameters
-	values  []uint64            // those of the object's table
-	targets []map[string]string // per program; nil: attach nowhere
-	pins    pinDir
+	object   *Object
+	digest   string
+	module   string
+	wrapper  []byte
+	policies map[string]manifest.Policy // by program
+	texts    map[string]string          // values of all parameters
+	values   []uint64                   // those of the object's table
+	targets  []map[string]string        // per program; nil: attach nowhere
+	pins     pinDir
 }
 
 // Check works out all of a load that can be worked out without the host: that
@@ -93,6 +91,9 @@ func (s *LoadSpec) plan() (*plan, error) {
 	}
 	if p.texts, p.values, err = resolveParams(s.Manifest, p.object, s.Params); err != nil {
 		return nil, err
+	}
+	if p.policies, err = s.Manifest.Policies(s.Params); err != nil {
+		return nil, &ParamError{err}
 	}
 	for i := range s.Manifest.Programs {
 		target, err := s.Manifest.Programs[i].Target(p.texts)

@@ -24,10 +24,15 @@ type ProgramStatus struct {
 	Polls     bool   // its loops poll
 	Slot      uint32
 	Attached  bool // in a slot
-	Disabled  bool // MaxFaults was reached
+	Disabled  bool // until it is loaded anew
+	Paused    bool // for the rest of Window
 	MaxFaults uint32
+	Window    time.Duration // that MaxFaults are counted in; 0: for ever
 	Budget    time.Duration
 	Runs      uint64
+	Skipped   uint64            // calls while disabled or paused, not in Runs
+	Timing    bool              // Time goes on
+	Time      time.Duration     // in runs, while timing was on
 	Faults    map[string]uint64 // by cause; causes that never were are absent
 	Last      *Fault            // nil: none
 }
@@ -38,9 +43,12 @@ type Fault struct {
 	Since  time.Duration // CLOCK_MONOTONIC
 	CPU    int
 	Offset uint64 // of the faulting return address, from the start of .text
-	File   string // of a panic; its last 63 bytes
-	Line   int
-	Col    int
+	// Chain has the program's own calls that led there, innermost first, as far as
+	// the stack tells: one that is over may be among them.
+	Chain []uint64
+	File  string // of a panic; its last 63 bytes
+	Line  int
+	Col   int
 }
 
 // List returns the loaded extensions, by their numbers.
@@ -99,7 +107,8 @@ func programStatus(p *uapiProgInfo) ProgramStatus {
 	hook := manifest.Hook(Hook(p.Hook).String())
 	s := ProgramStatus{
 		Name: goString(p.Name[:]), Hook: hook, Stack: p.Stack, Polls: p.Flags&uint32(ProgPoll) != 0,
-		Slot: p.Slot, Attached: p.Slot != noSlot, Disabled: p.Disabled != 0, MaxFaults: p.MaxFaults,
+		Slot: p.Slot, Attached: p.Slot != noSlot, Disabled: p.Disabled == uapiDisabled, Paused: p.Disabled == uapiPaused, MaxFaults: p.MaxFaults,
+		Window: time.Duration(p.WindowNS), Skipped: p.Skipped, Timing: p.Timing != 0, Time: time.Duration(p.NS),
 		Budget: time.Duration(p.BudgetNS), Runs: p.Runs, Faults: map[string]uint64{},
 	}
 	var ok bool
@@ -115,6 +124,9 @@ func programStatus(p *uapiProgInfo) ProgramStatus {
 		s.Last = &Fault{
 			Cause: Cause(p.LastCause).String(), Since: time.Duration(p.LastNS), CPU: int(p.LastCPU), Offset: p.LastOffset,
 			File: goString(p.LastFile[:]), Line: int(p.LastLine), Col: int(p.LastCol),
+		}
+		for _, offset := range p.LastChain[:min(p.LastCalls, uapiChainMax)] {
+			s.Last.Chain = append(s.Last.Chain, uint64(offset))
 		}
 	}
 	return s

@@ -19,6 +19,8 @@ const (
 	uapiMaxCert    = 16 << 10
 	uapiMaxAttach  = 64
 	uapiCauses     = 8
+	uapiSignerLen  = 96
+	uapiChainMax   = 8
 
 	// noSlot is iu_prog_info.slot of a program that is in no slot.
 	noSlot = ^uint32(0)
@@ -45,6 +47,13 @@ func (c Cause) String() string {
 	}
 	return fmt.Sprintf("cause(%d)", uint32(c))
 }
+
+// enum iu_stopped.
+const (
+	uapiRunning  = 0
+	uapiDisabled = 1
+	uapiPaused   = 2
+)
 
 type uapiVersion struct {
 	Size       uint32
@@ -125,6 +134,7 @@ type uapiAttachOne struct {
 	Prog      uint32
 	MaxFaults uint32
 	BudgetNS  uint64
+	WindowNS  uint64
 }
 
 type uapiAttach struct {
@@ -152,6 +162,7 @@ type uapiExtInfo struct {
 	Version    [uapiPkgLen]byte
 	Module     [uapiModnameLen]byte
 	ImageBytes uint64
+	Signer     [uapiSignerLen]byte
 }
 
 type uapiProgInfo struct {
@@ -176,6 +187,19 @@ type uapiProgInfo struct {
 	LastLine   uint32
 	LastCol    uint32
 	LastFile   [64]byte
+	WindowNS   uint64
+	Skipped    uint64
+	NS         uint64
+	Timing     uint32
+	LastCalls  uint32
+	LastChain  [uapiChainMax]uint32
+}
+
+type uapiTiming struct {
+	Size     uint32
+	ID       uint32
+	On       uint32
+	Reserved uint32
 }
 
 type uapiHarvest struct {
@@ -206,4 +230,5 @@ const (
 	iocDetach    = ioBoth | unsafe.Sizeof(uapiID{})<<16 | 0x23
 	iocExtInfo   = ioBoth | unsafe.Sizeof(uapiExtInfo{})<<16 | 0x30
 	iocProgInfo  = ioBoth | unsafe.Sizeof(uapiProgInfo{})<<16 | 0x31
+	iocTiming    = ioBoth | unsafe.Sizeof(uapiTiming{})<<16 | 0x32
 )

@@ -139,7 +139,7 @@
 //	[[selftest]]      name; program; packet, hex; expect, a verdict: what
 //	                  iupkg install --canary runs
 //	[program.NAME]    hook; attach = { key = "value or ${param}" }; on-fault;
-//	                  max-faults
+//	                  max-faults: it is disabled after so many; see [Policy]
 //	[[variant]]       when = "Kconfig expression"
 //
 // # Profile of a kernel

@@ -14,6 +14,8 @@ type hookSpec struct {
 	number   uint32 // enum iu_hook
 	verdicts map[string]int32
 	attach   []attachKey
+	// remote: what it runs on comes from somebody else's machine (defaultPolicy).
+	remote bool
 }
 
 // attachKey is a key of Program.Attach.
@@ -26,7 +28,7 @@ type attachKey struct {
 
 var hookSpecs = map[Hook]hookSpec{
 	HookXDP: {
-		number: 1,
+		number: 1, remote: true,
 		// enum xdp_action, linux/bpf.h; a redirect has no target after a fault.
 		verdicts: map[string]int32{"aborted": 0, "drop": 1, "pass": 2, "tx": 3},
 		attach: []attachKey{
@@ -35,7 +37,7 @@ var hookSpecs = map[Hook]hookSpec{
 		},
 	},
 	HookTC: {
-		number: 2,
+		number: 2, remote: true,
 		// TC_ACT_*, linux/pkt_cls.h.
 		verdicts: map[string]int32{"unspec": -1, "ok": 0, "shot": 2, "pipe": 3},
 		attach: []attachKey{

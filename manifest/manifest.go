@@ -93,7 +93,8 @@ type Program struct {
 	Attach map[string]string `json:"attach,omitempty"`
 	// OnFault is the verdict after a fault, by the hook's own name for it.
 	OnFault string `json:"onFault"`
-	// MaxFaults disables the program after so many faults; 0 keeps it running.
+	// MaxFaults disables the program after so many faults; 0: by the hook's
+	// default (Policy).
 	MaxFaults uint32 `json:"maxFaults,omitempty"`
 	// Stack is the proven bound in bytes; 0 means checked at run time.
 	Stack uint32 `json:"stack,omitempty"`

@@ -89,7 +89,7 @@ func (q *Param) Bits(value string) (uint64, error) {
 }
 
 // Settings returns the value of every parameter: what the user set, else the
-// default. It refuses names that do not exist, values out of range, and
+// default; policies (see Policy) are not among them. It refuses names that do not exist, values out of range, and
 // parameters that have neither.
 func (m *Manifest) Settings(set map[string]string) (map[string]string, error) {
 	out := make(map[string]string, len(m.Params))
@@ -108,7 +108,13 @@ func (m *Manifest) Settings(set map[string]string) (map[string]string, error) {
 		}
 		out[q.Name] = v
 	}
+	if _, err := m.Policies(set); err != nil {
+		return nil, err
+	}
 	for _, name := range slices.Sorted(maps.Keys(set)) {
+		if _, _, policy := m.policyKey(name); policy {
+			continue
+		}
 		if _, ok := out[name]; !ok {
 			var names []string
 			for _, q := range m.Params {

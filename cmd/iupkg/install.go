@@ -20,9 +20,14 @@ import (
 func (a *app) installCommand() *cobra.Command {
 	var o installOptions
 	cmd := &cobra.Command{
-		Use:     "install NAME[@CONSTRAINT]…",
-		Short:   "Resolve, fetch, verify, load and attach: all of it or nothing",
-		Example: "  iupkg install bmc@1.2 --set iface=eth0",
+		Use:   "install NAME[@CONSTRAINT]…",
+		Short: "Resolve, fetch, verify, load and attach: all of it or nothing",
+		Long: "Resolve, fetch, verify, load and attach: all of it or nothing.\n\n" +
+			"Beside its parameters, --set takes for all programs, or as PROGRAM/KEY for one:\n" +
+			"  budget=5ms      the longest that a run may take, 1us to 1s; 10ms unless set\n" +
+			"  faults=keep     keep running whatever happens; faults=3 disables after 3 faults,\n" +
+			"                  faults=100/1s pauses for the rest of a second that had 100",
+		Example: "  iupkg install bmc@1.2 --set iface=eth0 --set budget=2ms",
 		GroupID: groupPackages,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if !o.frozen {

@@ -24,7 +24,8 @@ func (a *app) logsCommand() *cobra.Command {
 		Use:   "logs [NAME…]",
 		Short: "What extensions and their runtime wrote to the kernel's log",
 		Long: "Show what extensions, or the named ones, and their runtime wrote to the kernel's log\n" +
-			"(/dev/kmsg), as far back as the kernel remembers.",
+			"(/dev/kmsg), as far back as the kernel remembers. Of a fault of what is installed, the\n" +
+			"lines in its source are shown, if the package has debug data.",
 		GroupID: groupPackages,
 		Args:    cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, names []string) error {
@@ -47,6 +48,8 @@ type logLine struct {
 	Name    string    `json:"name,omitempty"`
 	Program string    `json:"program,omitempty"`
 	Text    string    `json:"text"`
+	// Source has the places of a fault, the innermost first.
+	Source []string `json:"source,omitempty"`
 }
 
 var logLevels = []string{"emergency", "alert", "critical", "error", "warning", "notice", "info", "debug"}
@@ -84,6 +87,9 @@ func (l *logLine) write(w io.Writer) {
 		who = strings.TrimSuffix(l.Name+"/"+l.Program, "/")
 	}
 	fmt.Fprintf(w, "%s %-7s %s: %s\n", l.Time.Local().Format("2006-01-02 15:04:05.000"), l.Level, who, l.Text)
+	for i, at := range l.Source {
+		fmt.Fprintf(w, "%*s%s %s\n", 24, "", map[bool]string{true: "at", false: "called at"}[i == 0], at)
+	}
 }
 
 func (a *app) logs(ctx context.Context, names []string, follow bool) error {
@@ -92,7 +98,7 @@ func (a *app) logs(ctx context.Context, names []string, follow bool) error {
 		return err
 	}
 	defer log.Close()
-	lines, shown := []logLine{}, false
+	lines, shown, source := []logLine{}, false, a.newSources()
 	for ctx.Err() == nil {
 		record, err := nextRecord(log)
 		switch {
@@ -115,6 +121,10 @@ func (a *app) logs(ctx context.Context, names []string, follow bool) error {
 		}
 		// The kernel's clock may stand still in a suspended machine: by today's offset.
 		l, ok := parseRecord(record, time.Now().Add(-monotonic()))
+		if ok {
+			source.loaded(&l)
+			l.Source = source.ofLine(&l)
+		}
 		if !ok || len(names) > 0 && !slices.Contains(names, l.Name) {
 			continue
 		}

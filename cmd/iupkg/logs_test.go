@@ -3,6 +3,7 @@
 package main
 
 import (
+	"reflect"
 	"testing"
 	"time"
 )
@@ -30,7 +31,7 @@ func TestParseRecord(t *testing.T) {
 			continue
 		}
 		c.want.Time = boot.Add(5140900 * time.Microsecond)
-		if ok && got != c.want {
+		if ok && !reflect.DeepEqual(got, c.want) {
 			t.Errorf("%q:\ngot  %+v\nwant %+v", c.record, got, c.want)
 		}
 	}

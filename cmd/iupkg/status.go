@@ -36,6 +36,7 @@ type packageStatus struct {
 	Loaded    bool            `json:"loaded"`
 	Publisher string          `json:"publisher,omitempty"`
 	Digest    string          `json:"digest,omitempty"`
+	Signer    string          `json:"kernelSigner,omitempty"` // whose certificate the kernel went by
 	Module    string          `json:"module,omitempty"`
 	Bytes     uint64          `json:"imageBytes,omitempty"`
 	Problem   string          `json:"problem,omitempty"`
@@ -47,13 +48,17 @@ type programStatus struct {
 	Name      string            `json:"name"`
 	Hook      string            `json:"hook"`
 	At        string            `json:"at,omitempty"` // "eth0 native"
-	State     string            `json:"state"`        // running, disabled, idle
+	State     string            `json:"state"`        // running, disabled, paused, idle
 	Runs      uint64            `json:"runs"`
-	Faults    map[string]uint64 `json:"faults"` // by cause
+	Skipped   uint64            `json:"skipped,omitempty"` // calls while disabled or paused
+	Seconds   float64           `json:"seconds,omitempty"` // in runs, while they were timed
+	Faults    map[string]uint64 `json:"faults"`            // by cause
 	Last      *faultStatus      `json:"lastFault,omitempty"`
 	OnFault   string            `json:"onFault"`
 	MaxFaults uint32            `json:"maxFaults,omitempty"`
-	Stack     uint32            `json:"stack,omitempty"`
+	Window    float64           `json:"faultWindowSeconds,omitempty"` // that MaxFaults are counted in
+	Budget    float64           `json:"budgetSeconds"`
+	Stack     uint32            `json:"stack,omitempty"` // proven bound; absent: checked as it runs
 }
 
 type faultStatus struct {
@@ -64,10 +69,16 @@ type faultStatus struct {
 	Line       int     `json:"line,omitempty"`
 	Column     int     `json:"column,omitempty"`
 	Offset     uint64  `json:"offset"`
+	// Calls are the program's own that led there, as offsets; Source are the lines of both.
+	Calls  []uint64 `json:"calls,omitempty"`
+	Source []string `json:"source,omitempty"`
 }
 
 func (f *faultStatus) String() string {
 	at := fmt.Sprintf("at .text+%#x", f.Offset)
+	if len(f.Source) > 0 {
+		at = "at " + f.Source[0]
+	}
 	if f.Line > 0 {
 		at = fmt.Sprintf("at %s:%d:%d", f.File, f.Line, f.Column)
 	}
@@ -84,10 +95,14 @@ func (a *app) status(names []string) error {
 	if err != nil && !noRuntime {
 		return err
 	}
-	now := monotonic()
+	now, source := monotonic(), a.newSources()
 	all := []packageStatus{}
 	for i := range pkgs {
-		all = append(all, a.join(&pkgs[i], loaded, noRuntime, now))
+		s := a.join(&pkgs[i], loaded, noRuntime, now)
+		if s.Problem == "" { // the kernel has what the debug data is of
+			s.addSource(source)
+		}
+		all = append(all, s)
 	}
 	if len(names) == 0 {
 		for i := range loaded {
@@ -130,7 +145,7 @@ func (a *app) join(p *install.Package, loaded []kernel.Status, noRuntime bool, n
 }
 
 func (s *packageStatus) fill(x *kernel.Status, rec *kernel.Loaded, now time.Duration) {
-	s.Loaded, s.Module, s.Bytes = true, x.Module, x.ImageBytes
+	s.Loaded, s.Module, s.Bytes, s.Signer = true, x.Module, x.ImageBytes, x.Signer
 	at := map[string]string{}
 	if rec != nil {
 		s.Maps = rec.Maps
@@ -143,14 +158,24 @@ func (s *packageStatus) fill(x *kernel.Status, rec *kernel.Loaded, now time.Dura
 		out := programStatus{
 			Name: p.Name, Hook: string(p.Hook), At: at[p.Name], State: stateOf(p),
 			Runs: p.Runs, Faults: p.Faults, OnFault: p.OnFault, MaxFaults: p.MaxFaults, Stack: p.Stack,
+			Skipped: p.Skipped, Seconds: p.Time.Seconds(), Window: p.Window.Seconds(), Budget: p.Budget.Seconds(),
 		}
 		if f := p.Last; f != nil {
 			out.Last = &faultStatus{
 				Cause: f.Cause, CPU: f.CPU, SecondsAgo: (now - f.Since).Seconds(),
-				File: f.File, Line: f.Line, Column: f.Col, Offset: f.Offset,
+				File: f.File, Line: f.Line, Column: f.Col, Offset: f.Offset, Calls: f.Chain,
 			}
 		}
 		s.Programs = append(s.Programs, out)
+	}
+}
+
+// addSource says where in the source the last faults were.
+func (s *packageStatus) addSource(source *sources) {
+	for i := range s.Programs {
+		if f := s.Programs[i].Last; f != nil && f.Offset > 0 {
+			f.Source = source.chain(s.Name, append([]uint64{f.Offset}, f.Calls...))
+		}
 	}
 }
 
@@ -177,9 +202,17 @@ func (s *packageStatus) write(w io.Writer) {
 	for _, p := range s.Programs {
 		if p.Last != nil {
 			fmt.Fprintf(w, "  last fault of %s: %s\n", p.Name, p.Last)
+			for i, at := range p.Last.Source {
+				if i > 0 {
+					fmt.Fprintf(w, "    called at %s\n", at)
+				}
+			}
 		}
 		if p.State == "disabled" {
-			fmt.Fprintf(w, "  %s was disabled after %s and returns %s\n", p.Name, count(int(p.MaxFaults), "fault"), p.OnFault)
+			fmt.Fprintf(w, "  %s was disabled after %s and returns %s: %s so far\n", p.Name, count(int(p.MaxFaults), "fault"), p.OnFault, count(int(p.Skipped), "time"))
+		}
+		if p.State == "paused" {
+			fmt.Fprintf(w, "  %s has had %s in %gs and returns %s until these are over\n", p.Name, count(int(p.MaxFaults), "fault"), p.Window, p.OnFault)
 		}
 	}
 }
@@ -188,6 +221,8 @@ func stateOf(p *kernel.ProgramStatus) string {
 	switch {
 	case p.Disabled:
 		return "disabled"
+	case p.Paused:
+		return "paused"
 	case !p.Attached:
 		return "idle"
 	}

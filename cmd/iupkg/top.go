@@ -19,6 +19,7 @@ import (
 func (a *app) topCommand() *cobra.Command {
 	var n int
 	var interval time.Duration
+	var timing bool
 	cmd := &cobra.Command{
 		Use:   "top",
 		Short: "Which programs run most, live",
@@ -33,11 +34,12 @@ func (a *app) topCommand() *cobra.Command {
 			if a.ui.json {
 				n = 1
 			}
-			return a.top(cmd.Context(), n, interval)
+			return a.top(cmd.Context(), n, interval, timing)
 		},
 	}
 	cmd.Flags().IntVarP(&n, "iterations", "n", 0, "end after this `number` of samples; 0: when interrupted")
 	cmd.Flags().DurationVar(&interval, "interval", time.Second, "`time` between samples")
+	cmd.Flags().BoolVarP(&timing, "time", "t", false, "have the runtime time every run meanwhile, which costs each two looks at the clock")
 	return cmd
 }
 
@@ -52,6 +54,9 @@ type topRow struct {
 	Faults  uint64  `json:"faults"`
 	RunRate float64 `json:"runsPerSecond"`
 	BadRate float64 `json:"faultsPerSecond"`
+	// With --time: mean of a run, and share of one processor.
+	Nanoseconds float64 `json:"nanosecondsPerRun,omitempty"`
+	Load        float64 `json:"load,omitempty"`
 }
 
 // topSample is what top says with --json.
@@ -60,7 +65,48 @@ type topSample struct {
 	Programs []topRow `json:"programs"`
 }
 
-func (a *app) top(ctx context.Context, n int, interval time.Duration) error {
+// timed switches timing on for what is loaded and was not timed; undo switches it off.
+func timed() (undo func(), err error) {
+	d, err := kernel.OpenDevice()
+	if err != nil {
+		return nil, err
+	}
+	var ids []uint32
+	undo = func() {
+		for _, id := range ids {
+			_ = d.Timing(id, false) // it may be gone
+		}
+		d.Close()
+	}
+	for x, err := range d.Extensions() {
+		if err != nil {
+			undo()
+			return nil, err
+		}
+		s, err := d.Status(x)
+		if err == nil && len(s.Programs) > 0 && s.Programs[0].Timing {
+			continue
+		}
+		if err == nil {
+			err = d.Timing(x.ID, true)
+		}
+		if err != nil {
+			undo()
+			return nil, err
+		}
+		ids = append(ids, x.ID)
+	}
+	return undo, nil
+}
+
+func (a *app) top(ctx context.Context, n int, interval time.Duration, timing bool) error {
+	if timing {
+		undo, err := timed()
+		if err != nil {
+			return err
+		}
+		defer undo()
+	}
 	before, err := kernel.List()
 	if err != nil {
 		return err
@@ -92,7 +138,7 @@ func (a *app) top(ctx context.Context, n int, interval time.Duration) error {
 			page.WriteByte('\n')
 		}
 		fmt.Fprintln(&page, now.Format(time.TimeOnly))
-		writeTop(&page, sample.Programs)
+		writeTop(&page, sample.Programs, timing)
 		if _, err := a.ui.out.Write(page.Bytes()); err != nil {
 			return err
 		}
@@ -121,8 +167,13 @@ func rates(before, after []kernel.Status, seconds float64) []topRow {
 			p := &x.Programs[j]
 			r := topRow{Name: x.Name, Version: x.Version, Program: p.Name, Hook: string(p.Hook), State: stateOf(p), Runs: p.Runs, Faults: total(p.Faults)}
 			var runs, faults uint64
+			var spent time.Duration
 			if w := was[key{x.ID, p.Name}]; w != nil && w.Runs <= p.Runs {
 				runs, faults = w.Runs, min(total(w.Faults), r.Faults)
+				spent = p.Time - w.Time
+			}
+			if spent > 0 && r.Runs > runs {
+				r.Nanoseconds, r.Load = float64(spent.Nanoseconds())/float64(r.Runs-runs), spent.Seconds()/seconds
 			}
 			r.RunRate, r.BadRate = float64(r.Runs-runs)/seconds, float64(r.Faults-faults)/seconds
 			rows = append(rows, r)
@@ -142,10 +193,17 @@ func total(faults map[string]uint64) uint64 {
 	return sum
 }
 
-func writeTop(w io.Writer, rows []topRow) {
+func writeTop(w io.Writer, rows []topRow, timing bool) {
+	head, more := "RUNS/S\tFAULTS/S\tRUNS\tFAULTS\tSTATE\tHOOK\tPROGRAM", []any{}
+	if timing {
+		head = "NS/RUN\tCPU\t" + head
+	}
 	var lines []string
 	for _, r := range rows {
-		lines = append(lines, row(fmt.Sprintf("%.1f", r.RunRate), fmt.Sprintf("%.1f", r.BadRate), r.Runs, r.Faults, r.State, r.Hook, r.Name+"/"+r.Program))
+		if timing {
+			more = []any{fmt.Sprintf("%.0f", r.Nanoseconds), fmt.Sprintf("%.1f%%", 100*r.Load)}
+		}
+		lines = append(lines, row(append(more, fmt.Sprintf("%.1f", r.RunRate), fmt.Sprintf("%.1f", r.BadRate), r.Runs, r.Faults, r.State, r.Hook, r.Name+"/"+r.Program)...))
 	}
-	table(w, "RUNS/S\tFAULTS/S\tRUNS\tFAULTS\tSTATE\tHOOK\tPROGRAM", lines...)
+	table(w, head, lines...)
 }

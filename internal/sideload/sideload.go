@@ -56,7 +56,8 @@ func (f Folder) Names() ([]string, error) {
 	return files, err
 }
 
-// Spec is what kernel.Load wants to load an extension, with no parameter set.
+// Spec is what kernel.Load wants to load an extension, with no parameter set, and
+// kept running whatever faults it has.
 func (f Folder) Spec(name string) (kernel.LoadSpec, error) {
 	var files [4][]byte
 	for i, file := range []string{name + ".json", name + ".o", name + ".p7s", "iu.ko"} {
@@ -66,5 +67,5 @@ func (f Folder) Spec(name string) (kernel.LoadSpec, error) {
 		}
 	}
 	m, err := manifest.Parse(files[0])
-	return kernel.LoadSpec{Manifest: m, Object: files[1], Signature: files[2], Runtime: files[3], Params: map[string]string{}}, err
+	return kernel.LoadSpec{Manifest: m, Object: files[1], Signature: files[2], Runtime: files[3], Params: map[string]string{"faults": "keep"}}, err
 }

@@ -26,11 +26,12 @@ static_assert(sizeof(struct iu_bind) == 272);
 static_assert(sizeof(struct iu_set_param) == 24);
 static_assert(sizeof(struct iu_set_kreloc) == 40);
 static_assert(sizeof(struct iu_slot_new) == 16);
-static_assert(sizeof(struct iu_attach_one) == 24);
+static_assert(sizeof(struct iu_attach_one) == 32);
 static_assert(sizeof(struct iu_attach) == 16);
 static_assert(sizeof(struct iu_id) == 8);
-static_assert(sizeof(struct iu_ext_info) == 256);
-static_assert(sizeof(struct iu_prog_info) == 248);
+static_assert(sizeof(struct iu_ext_info) == 352);
+static_assert(sizeof(struct iu_prog_info) == 312);
+static_assert(sizeof(struct iu_timing) == 16);
 static_assert(sizeof(struct iu_harvest) == 16);
 
 #define ATTACH_MAX	64
@@ -49,6 +50,7 @@ union argument {
 	struct iu_attach attach;
 	struct iu_ext_info ext;
 	struct iu_prog_info prog;
+	struct iu_timing timing;
 };
 
 static int do_version(struct iu_version *a)
@@ -136,6 +138,8 @@ static int run(struct file *file, unsigned int cmd, union argument *a)
 		return iu_ext_info(&a->ext);
 	case IU_IOC_PROG_INFO:
 		return iu_prog_info(&a->prog);
+	case IU_IOC_TIMING:
+		return iu_ext_timing(&a->timing);
 	}
 	return -ENOTTY;
 }
@@ -150,6 +154,7 @@ static unsigned int known(unsigned int cmd)
 		IU_IOC_VERSION, IU_IOC_KEY_ADD, IU_IOC_HARVEST, IU_IOC_LOAD, IU_IOC_BIND,
 		IU_IOC_SET_PARAM, IU_IOC_SET_KRELOC, IU_IOC_UNLOAD, IU_IOC_SLOT_NEW, IU_IOC_SLOT_FREE,
 		IU_IOC_ATTACH, IU_IOC_DETACH, IU_IOC_EXT_INFO, IU_IOC_PROG_INFO,
+		IU_IOC_TIMING,
 	};
 	unsigned int i;
 

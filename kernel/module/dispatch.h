@@ -49,6 +49,8 @@ struct iu_frame {
 	const char *file;		/* of a panic, else NULL */
 	u64 file_len;
 	u32 line, col;
+	u32 nchain;
+	u32 chain[IU_CHAIN_MAX];	/* offsets in .text that calls would return to */
 	u32 *lock;
 	unsigned long irq_flags;
 	struct iu_held held[IU_HELD_MAX];
@@ -88,12 +90,21 @@ u32 iu_run_framed(void *ctx, struct iu_prog *p);
 u32 iu_run_switched(void *ctx, struct iu_prog *p);
 u32 iu_run_framed_switched(void *ctx, struct iu_prog *p);
 void iu_land(struct iu_frame *frame);
+void iu_expire(void);			/* where the watchdog sends a run */
 extern const u8 iu_return_low[], iu_return_high[];
 
 /* Called by enter.S. */
 asmlinkage u32 iu_landed(struct iu_frame *f);
 asmlinkage u32 iu_run_nested(void *ctx, struct iu_prog *p);
 asmlinkage u32 iu_resched(u32 ret);
+asmlinkage void iu_expired(void);
+
+/* fault.c */
+bool iu_on_stack(const struct iu_cpu *c, unsigned int level, unsigned long at);
+u32 iu_refuse_nesting(struct iu_prog *p);
+void iu_prog_arm(struct iu_prog *p);
+bool iu_prog_stop(struct iu_prog *p, u64 resume);
+bool iu_prog_stopped(const struct iu_prog *p);
 
 u32 iu_run_timed(void *ctx, struct iu_prog *p, u32 mode);
 

@@ -164,6 +164,14 @@ SYM_CODE_START(iu_land)
 	PREEMPT_ON_AND_RETURN
 SYM_CODE_END(iu_land)
 
+/* Where the watchdog sends a run that it has interrupted in its own code. */
+SYM_CODE_START(iu_expire)
+	IU_UNWIND_STOP
+	ANNOTATE_NOENDBR
+	pushq	$0			/* it does not return */
+	jmp	iu_expired
+SYM_CODE_END(iu_expire)
+
 /*
  * void iu_rt_poll(void), as programs call it: with all registers preserved but
  * %r11 (LLVM's preserve_most), so that a loop need not mind its poll.

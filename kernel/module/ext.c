@@ -13,9 +13,11 @@
 
 #include "abi.h"
 #include "compat.h"
+#include "dispatch.h"
 #include "image.h"
 #include "key.h"
 #include "slot.h"
+#include "watch.h"
 
 DEFINE_MUTEX(iu_mutex);
 
@@ -60,6 +62,7 @@ static void free_ext(struct iu_ext *ext)
 static void unload(struct iu_ext *ext)
 {
 	list_del(&ext->node);
+	iu_watch(!list_empty(&exts));
 	/* Runs that found it in a slot are readers. No hook here sleeps. */
 	synchronize_rcu();
 	free_ext(ext);
@@ -90,7 +93,8 @@ static int init_prog(struct iu_ext *ext, struct iu_prog *p, const struct iu_abi_
 	p->slot = ~0u;
 	raw_spin_lock_init(&p->last_lock);
 	strscpy(p->name, a->name, sizeof(p->name));
-	p->entry = a->entry;
+	p->code = a->entry;
+	iu_prog_arm(p);
 	p->hook = a->hook;
 	p->flags = a->flags;
 	p->stack = a->stack;
@@ -121,6 +125,7 @@ static struct iu_ext *new_ext(const struct iu_elf *e, const struct iu_abi_counts
 	strscpy(ext->name, info->name, sizeof(ext->name));
 	strscpy(ext->version, info->version, sizeof(ext->version));
 	ext->text = e->sec[e->text].addr;
+	ext->text_size = e->sec[e->text].size;
 	ext->map = (void *)(unsigned long)e->sec[e->map].addr;
 	ext->param = (void *)(unsigned long)e->sec[e->param].addr;
 	ext->kreloc = (void *)(unsigned long)e->sec[e->kreloc].addr;
@@ -171,11 +176,12 @@ static struct iu_ext *check(struct iu_load *a, const struct request *r)
 	struct iu_abi_counts n;
 	struct iu_ext *ext;
 	struct module *mod;
+	char signer[IU_SIGNER_LEN];
 	bool harmless;
 	int ret;
 
 	/* First of all: bytes that nobody trusted signed are not even parsed. */
-	ret = iu_key_verify(r->object, a->object_len, r->signature, a->signature_len, a->msg);
+	ret = iu_key_verify(r->object, a->object_len, r->signature, a->signature_len, signer, a->msg);
 	if (ret)
 		return ERR_PTR(ret);
 	ret = iu_elf_parse(e, r->object, a->object_len);
@@ -208,6 +214,7 @@ static struct iu_ext *check(struct iu_load *a, const struct request *r)
 		return ext;
 	}
 	ext->mod = mod;
+	strscpy(ext->signer, signer, sizeof(ext->signer));
 	sha256(r->object, a->object_len, ext->digest);
 	return ext;
 }
@@ -250,6 +257,7 @@ int iu_ext_load(struct file *file, struct iu_load *a)
 			ext->owner = file;
 			ext->id = ++last_id;
 			list_add_tail(&ext->node, &exts);
+			iu_watch(true);
 			a->id = ext->id;
 			pr_info("iu: %s %s: loaded as %u from %s\n", ext->name, ext->version,
 				ext->id, a->module);
@@ -456,6 +464,7 @@ int iu_ext_info(struct iu_ext_info *a)
 		strscpy_pad(a->version, ext->version, sizeof(a->version));
 		strscpy_pad(a->module, ext->mod->name, sizeof(a->module));
 		a->image_bytes = iu_image_bytes(ext->mod);
+		strscpy_pad(a->signer, ext->signer, sizeof(a->signer));
 		ret = 0;
 		break;
 	}
@@ -475,12 +484,19 @@ static void fill_prog(struct iu_prog *p, struct iu_prog_info *a)
 	a->stack = p->stack;
 	a->on_fault = p->on_fault;
 	a->slot = p->slot;
-	a->disabled = iu_slot_disabled(p);
+	a->disabled = !iu_prog_stopped(p) ? IU_RUNNING : READ_ONCE(p->dead) ? IU_DISABLED : IU_PAUSED;
 	a->max_faults = p->max_faults;
 	a->budget_ns = p->budget_ns;
-	a->runs = 0;
-	for_each_possible_cpu(cpu)
-		a->runs += READ_ONCE(per_cpu_ptr(p->cpu, cpu)->runs);
+	a->window_ns = p->window_ns;
+	a->runs = a->skipped = a->ns = 0;
+	for_each_possible_cpu(cpu) {
+		const struct iu_prog_cpu *c = per_cpu_ptr(p->cpu, cpu);
+
+		a->runs += READ_ONCE(c->runs);
+		a->skipped += READ_ONCE(c->skipped);
+		a->ns += READ_ONCE(c->ns);
+	}
+	a->timing = !!(READ_ONCE(p->mode) & IU_MODE_TIMED);
 	for (i = 0; i < IU_CAUSES; i++)
 		a->faults[i] = atomic64_read(&p->faults[i]);
 	raw_spin_lock_irqsave(&p->last_lock, flags);
@@ -493,6 +509,8 @@ static void fill_prog(struct iu_prog *p, struct iu_prog_info *a)
 	a->last_line = last.line;
 	a->last_col = last.col;
 	memcpy(a->last_file, last.file, sizeof(a->last_file));
+	a->last_calls = last.nchain;
+	memcpy(a->last_chain, last.chain, sizeof(a->last_chain));
 }
 
 int iu_prog_info(struct iu_prog_info *a)
@@ -505,6 +523,27 @@ int iu_prog_info(struct iu_prog_info *a)
 	if (ext && a->prog < ext->nprogs) {
 		fill_prog(&ext->prog[a->prog], a);
 		ret = 0;
+	}
+	mutex_unlock(&iu_mutex);
+	return ret;
+}
+
+int iu_ext_timing(const struct iu_timing *a)
+{
+	struct iu_ext *ext;
+	int ret = 0;
+	u32 i;
+
+	if (a->on > 1 || a->reserved)
+		return -EINVAL;
+	mutex_lock(&iu_mutex);
+	ext = iu_ext_find(a->id);
+	if (!ext)
+		ret = -ENOENT;
+	for (i = 0; ext && i < ext->nprogs; i++) {
+		struct iu_prog *p = &ext->prog[i];
+
+		WRITE_ONCE(p->mode, a->on ? p->mode | IU_MODE_TIMED : p->mode & ~IU_MODE_TIMED);
 	}
 	mutex_unlock(&iu_mutex);
 	return ret;

@@ -23,6 +23,7 @@ struct iu_last_fault {
 	u32 cause, cpu, line, col;
 	u64 offset;
 	char file[64];
+	u32 nchain, chain[IU_CHAIN_MAX];
 };
 
 /* How to run a program: iu_prog.mode. */
@@ -32,25 +33,33 @@ struct iu_last_fault {
 #define IU_MODE_TIMED	4	/* taking the time, too */
 
 struct iu_prog_cpu {
-	u64 runs, ns;
+	u64 runs, skipped, ns;
 };
 
 struct iu_prog {
-	/* Read by every run; written under iu_mutex while in no slot, but for IU_MODE_TIMED. */
-	unsigned long entry;		/* first: enter.S */
+	/* Read by every run; written under iu_mutex while in no slot, but where said. */
+	unsigned long entry;		/* first: enter.S; `code`, or what a stopped one does: fault.c */
 	struct iu_prog_cpu __percpu *cpu;
-	u32 mode;
+	u32 mode;			/* IU_MODE_TIMED may come and go */
 	u32 room;			/* bytes it may need on a runtime stack, at least */
 	u32 hook;
 	s32 on_fault;
 	u64 budget_ns;
 
+	unsigned long code;
 	struct iu_ext *ext;
 	char name[IU_ABI_NAME_LEN];
 	u32 flags, stack;
 	u32 slot;			/* ~0: in none; under iu_mutex */
-	u32 max_faults;
-	atomic_t strikes;		/* faults since ATTACH */
+
+	/* How many faults it may have; fault.c. */
+	u32 max_faults;			/* 0: any number */
+	u64 window_ns;			/* so many in so long: paused; 0: ever, disabled */
+	atomic_t strikes;		/* faults since ATTACH, or in the window */
+	atomic64_t window_start;	/* ns; 0: no fault yet */
+	u64 resume;			/* ns; not 0: paused until then */
+	bool dead;			/* disabled */
+
 	atomic64_t faults[IU_CAUSES];
 	raw_spinlock_t last_lock;	/* guards last; only tried in fault paths, which may be NMI */
 	struct iu_last_fault last;
@@ -65,7 +74,8 @@ struct iu_ext {
 	char name[IU_ABI_PKG_LEN];
 	char version[IU_ABI_VER_LEN];
 	u8 digest[32];
-	unsigned long text;		/* where .text starts */
+	unsigned long text, text_size;	/* .text */
+	char signer[IU_SIGNER_LEN];	/* the certificate whose key signed it */
 	struct iu_abi_map *map;		/* in the image */
 	struct iu_abi_param *param;	/* in the image */
 	struct iu_abi_kreloc *kreloc;	/* in the image */
@@ -91,6 +101,7 @@ int iu_ext_set_kreloc(const struct iu_set_kreloc *a);
 int iu_ext_unload(u32 id);
 int iu_ext_info(struct iu_ext_info *a);
 int iu_prog_info(struct iu_prog_info *a);
+int iu_ext_timing(const struct iu_timing *a);
 
 /* With iu_mutex held. */
 struct iu_ext *iu_ext_find(u32 id);

@@ -31,6 +31,8 @@
 #define IU_PKG_LEN		64
 #define IU_MODNAME_LEN		56	/* MODULE_NAME_LEN, with the NUL */
 #define IU_MSG_LEN		256
+#define IU_SIGNER_LEN		96
+#define IU_CHAIN_MAX		8
 #define IU_MAX_SLOTS		1024
 #define IU_MAX_SIG		(64u << 10)
 #define IU_MAX_CERT		(16u << 10)
@@ -43,6 +45,12 @@ enum iu_cause {
 	IU_CAUSE_LOCK		= 3,	/* second lock, or a lock taken below an NMI */
 	IU_CAUSE_NESTING	= 4,	/* no stack left for a nested run: not started */
 	IU_CAUSES		= 8,	/* room in the arrays below */
+};
+
+enum iu_stopped {
+	IU_RUNNING		= 0,
+	IU_DISABLED		= 1,	/* until the next ATTACH */
+	IU_PAUSED		= 2,	/* for some time */
 };
 
 struct iu_version {
@@ -137,8 +145,14 @@ struct iu_attach_one {
 	__u32 slot;
 	__u32 id;
 	__u32 prog;			/* index in .iu.prog */
-	__u32 max_faults;		/* disable after so many faults; 0: keep running */
+	__u32 max_faults;		/* how many faults it may have; 0: any number, at most 2^31 - 1 */
 	__u64 budget_ns;		/* 0: the default, 10 ms; 1000 to 1,000,000,000 */
+	/*
+	 * 0: the program is disabled after max_faults. Else, 1,000,000 to
+	 * 3,600,000,000,000: when it had so many within so long it is paused for the
+	 * rest of that time. Disabled or paused, it answers as after a fault.
+	 */
+	__u64 window_ns;
 };
 
 /* All or none. -EINVAL hook of slot and program differ, a map is not bound. */
@@ -167,6 +181,7 @@ struct iu_ext_info {
 	char version[IU_PKG_LEN];
 	char module[IU_MODNAME_LEN];
 	__u64 image_bytes;		/* memory of the mapped wrapper */
+	char signer[IU_SIGNER_LEN];	/* "SUBJECT: SERIAL" of the certificate whose key signed it */
 };
 
 struct iu_prog_info {
@@ -179,7 +194,7 @@ struct iu_prog_info {
 	__u32 stack;			/* proven bound in bytes, 0 if checked at run time */
 	__s32 on_fault;
 	__u32 slot;			/* ~0: in none */
-	__u32 disabled;			/* 1: max_faults was reached */
+	__u32 disabled;			/* enum iu_stopped */
 	__u32 max_faults;
 	__u64 budget_ns;
 	__u64 runs;
@@ -191,6 +206,21 @@ struct iu_prog_info {
 	__u32 last_line;		/* of the panic; 0 if not a panic */
 	__u32 last_col;
 	char last_file[64];
+	__u64 window_ns;
+	__u64 skipped;			/* times it was called while disabled or paused; not in runs */
+	__u64 ns;			/* time in runs while timing was on */
+	__u32 timing;			/* 1: on */
+	__u32 last_calls;		/* entries of last_chain */
+	/* Return addresses of the program's own calls on its stack at the last fault, innermost first; as last_offset. */
+	__u32 last_chain[IU_CHAIN_MAX];
+};
+
+/* Timing costs two looks at the clock per run, so it is off until asked for. */
+struct iu_timing {
+	__u32 size;
+	__u32 id;			/* extension */
+	__u32 on;			/* 0 or 1 */
+	__u32 reserved;
 };
 
 /*
@@ -220,5 +250,6 @@ struct iu_harvest {
 #define IU_IOC_DETACH		_IOWR('U', 0x23, struct iu_id)
 #define IU_IOC_EXT_INFO		_IOWR('U', 0x30, struct iu_ext_info)
 #define IU_IOC_PROG_INFO	_IOWR('U', 0x31, struct iu_prog_info)
+#define IU_IOC_TIMING		_IOWR('U', 0x32, struct iu_timing)
 
 #endif

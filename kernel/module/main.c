@@ -13,6 +13,7 @@
 #include "rt.h"
 #include "slot.h"
 #include "stack.h"
+#include "watch.h"
 
 static int __init iu_init(void)
 {
@@ -23,9 +24,12 @@ static int __init iu_init(void)
 	ret = iu_stack_init();
 	if (ret)
 		return ret;
-	ret = iu_key_init();
+	ret = iu_watch_init();
 	if (ret)
 		goto stack;
+	ret = iu_key_init();
+	if (ret)
+		goto watch;
 	ret = iu_image_init();
 	if (ret)
 		goto key;
@@ -40,6 +44,8 @@ image:
 	iu_image_exit();
 key:
 	iu_key_exit();
+watch:
+	iu_watch_exit();
 stack:
 	iu_stack_exit();
 	return ret;
@@ -56,6 +62,7 @@ static void __exit iu_exit(void)
 	/* Old packet heads may still wait to be freed by our code. */
 	rcu_barrier();
 	iu_key_exit();
+	iu_watch_exit();
 	iu_stack_exit();
 }
 

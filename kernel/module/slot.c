@@ -9,6 +9,7 @@
 #include <linux/percpu.h>
 #include <linux/rcupdate.h>
 
+#include "dispatch.h"
 #include "ext.h"
 #include "hook.h"
 
@@ -67,20 +68,6 @@ static void put_prog(u32 nr, struct iu_prog *p)
 	slots[nr].prog = p;
 	/* A run that finds it must find all that was written to it before. */
 	smp_store_release(&iu_slot_table[slots[nr].hook][nr], p ?: &nothing[slots[nr].hook]);
-}
-
-bool iu_slot_disable(struct iu_prog *p)
-{
-	u32 nr = READ_ONCE(p->slot);
-
-	/* It may be in another slot, or in none, by now; then that is not undone. */
-	return nr < IU_MAX_SLOTS &&
-	       cmpxchg(&iu_slot_table[p->hook][nr], p, &nothing[p->hook]) == p;
-}
-
-bool iu_slot_disabled(const struct iu_prog *p)
-{
-	return p->slot != ~0u && READ_ONCE(iu_slot_table[p->hook][p->slot]) != p;
 }
 
 static void clear_slot(u32 nr)
@@ -167,7 +154,10 @@ static int check_item(struct file *file, const struct iu_attach_one *items, u32 
 		return -EINVAL;
 	if (it->budget_ns && (it->budget_ns < 1000 || it->budget_ns > NSEC_PER_SEC))
 		return -EINVAL;
-	if (it->max_faults > INT_MAX)
+	if (it->max_faults > INT_MAX || (it->window_ns && !it->max_faults))
+		return -EINVAL;
+	if (it->window_ns &&
+	    (it->window_ns < NSEC_PER_MSEC || it->window_ns > 3600ull * NSEC_PER_SEC))
 		return -EINVAL;
 	/* Counters and limits are a program's, so it runs in one slot only. */
 	if (p->slot != ~0u && p->slot != it->slot)
@@ -192,7 +182,8 @@ static void attach_one(struct file *file, const struct iu_attach_one *it)
 	}
 	p->budget_ns = it->budget_ns ?: 10 * NSEC_PER_MSEC;
 	p->max_faults = it->max_faults;
-	atomic_set(&p->strikes, 0);
+	p->window_ns = it->window_ns;
+	iu_prog_arm(p);
 	p->ext->started = true;
 	put_prog(it->slot, p);
 }

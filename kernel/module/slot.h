@@ -15,8 +15,7 @@ struct iu_prog;
 /*
  * What a run takes: one table per hook, so that what is found there is of the hook
  * by construction. Never NULL: a slot that runs nothing has a program of the runtime
- * that returns the hook's `refused` verdict. Written under iu_mutex, but for
- * iu_slot_disable.
+ * that returns the hook's `refused` verdict. Written under iu_mutex.
  */
 extern struct iu_prog *iu_slot_table[IU_HOOK_MAX][IU_MAX_SLOTS];
 
@@ -26,14 +25,7 @@ int iu_slot_free(u32 nr);
 int iu_slot_attach(struct file *file, const struct iu_attach_one *items, u32 count);
 int iu_slot_detach(u32 nr);
 
-/*
- * Takes a program out of its slot's way in one step; true if it was not yet. Any
- * context. The slot stays the program's until DETACH or another ATTACH.
- */
-bool iu_slot_disable(struct iu_prog *p);
-
 /* With iu_mutex held. */
-bool iu_slot_disabled(const struct iu_prog *p);
 bool iu_slot_uses(const struct iu_ext *ext);
 void iu_slot_evict(const struct iu_ext *ext);	/* out of all slots */
 void iu_slot_commit(struct file *file);

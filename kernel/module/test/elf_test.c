@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * elf_test [-n ROUNDS | -t SECONDS] [-s SEED] SAMPLE MINIMAL
+ * elf_test [-n ROUNDS | -t SECONDS] [-s SEED] [-o DIR -k K] SAMPLE MINIMAL
+ *
+ * -o leaves each Kth mutated SAMPLE in DIR as NUMBER.OUTCOME.o, to try them in a
+ * kernel: one that is `refused` here must be refused there, one with an `other`
+ * image must not pass for SAMPLE's, and one that maps the `same` bytes must.
  *
  * Cases first: each is the sample with one thing wrong and the reason it must be
  * refused for, or still right and accepted. Then rounds of random mutations, which
@@ -158,6 +162,17 @@ static const struct iu_elf_ops ops = { resolve, return_site };
 
 static struct iu_elf e;		/* large */
 
+/* FNV-1a of all that would be mapped, by the last run that was accepted. */
+static __u64 image;
+
+static void add_to_image(const void *bytes, __u64 n)
+{
+	const __u8 *b = bytes;
+
+	while (n--)
+		image = (image ^ *b++) * 0x100000001b3ull;
+}
+
 static int run(const struct object *o, struct iu_abi_counts *n)
 {
 	__u64 addr = BASE;
@@ -173,12 +188,18 @@ static int run(const struct object *o, struct iu_abi_counts *n)
 		e.sec[i].addr = addr;
 		addr += (e.sec[i].size + 4095) & ~4095ull;
 	}
+	image = 0xcbf29ce484222325ull;
 	for (i = 1; i < e.nsec && !ret; i++) {
 		if (e.sec[i].kind == IU_KIND_NONE)
 			continue;
+		add_to_image(&i, sizeof(i));
+		add_to_image(&e.sec[i].kind, sizeof(e.sec[i].kind));
+		add_to_image(&e.sec[i].size, sizeof(e.sec[i].size));
 		/* More than an object may be long cannot come out of it. */
 		out = malloc(e.sec[i].size + 1);
 		ret = iu_elf_apply(&e, i, out, &ops, NULL);
+		if (!ret)
+			add_to_image(out, e.sec[i].size);
 		free(out);
 	}
 	return ret;
@@ -522,8 +543,27 @@ static void mutate(struct object *o)
 	memcpy(o->buf + at, &v, width);
 }
 
-static unsigned long fuzz_one(const struct object *seed)
+/* What became of a mutated object. */
+enum { REFUSED, OTHER_IMAGE, SAME_IMAGE, OUTCOMES };
+
+static void save(const struct object *o, const char *dir, unsigned long nr, int outcome)
 {
+	static const char * const name[OUTCOMES] = { "refused", "other", "same" };
+	char path[4096];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/%06lu.%s.o", dir, nr, name[outcome]);
+	f = fopen(path, "wb");
+	if (!f || fwrite(o->buf, 1, o->len, f) != o->len || fclose(f)) {
+		perror(path);
+		exit(2);
+	}
+}
+
+/* `want` is the image of the seed; the object is left in `dir`, if there is one. */
+static int fuzz_one(const struct object *seed, __u64 want, const char *dir, unsigned long nr)
+{
+	int outcome;
 	struct object o = copy(seed), exact;
 	struct iu_abi_counts n;
 	unsigned int i, count = 1 + rnd() % 6;
@@ -539,20 +579,26 @@ static unsigned long fuzz_one(const struct object *seed)
 		result(false, "fuzz", "refused without a reason");
 	if (!ret && (n.progs < 1 || n.progs > IU_ABI_MAX_PROGS || !e.info || !e.prog))
 		result(false, "fuzz", "accepted without the tables");
+	outcome = ret ? REFUSED : image == want ? SAME_IMAGE : OTHER_IMAGE;
+	if (dir)
+		save(&exact, dir, nr, outcome);
 	free(exact.buf);
 	free(o.buf);
-	return !ret;
+	return outcome;
 }
 
 int main(int argc, char **argv)
 {
-	unsigned long rounds = 200000, seconds = 0, i, accepted = 0;
+	unsigned long rounds = 200000, seconds = 0, keep = 0, i, count[OUTCOMES] = { 0 };
+	const char *dir = NULL;
 	struct object sample, minimal;
+	struct iu_abi_counts n;
+	__u64 want[2];
 	time_t end;
 	int opt;
 
 	rng = 0x6975706b67;
-	while ((opt = getopt(argc, argv, "n:t:s:")) != -1) {
+	while ((opt = getopt(argc, argv, "n:t:s:o:k:")) != -1) {
 		switch (opt) {
 		case 'n':
 			rounds = strtoul(optarg, NULL, 0);
@@ -563,6 +609,12 @@ int main(int argc, char **argv)
 		case 's':
 			rng = strtoull(optarg, NULL, 0) | 1;
 			break;
+		case 'o':
+			dir = optarg;
+			break;
+		case 'k':
+			keep = strtoul(optarg, NULL, 0);
+			break;
 		default:
 			return 2;
 		}
@@ -572,18 +624,29 @@ int main(int argc, char **argv)
 	sample = load(argv[optind]);
 	minimal = load(argv[optind + 1]);
 
-	for (i = 0; i < sizeof(tests) / sizeof(tests[0]); i++)
+	/* They are about this SAMPLE; mutants may be of any. */
+	for (i = 0; !dir && i < sizeof(tests) / sizeof(tests[0]); i++)
 		run_case(&sample, &tests[i]);
 	run_case(&minimal, &tests[0]);
-	check_values(&sample);
+	if (!dir)
+		check_values(&sample);
 
+	result(!run(&sample, &n), "sample", e.why);
+	want[0] = image;
+	result(!run(&minimal, &n), "minimal", e.why);
+	want[1] = image;
 	end = time(NULL) + seconds;
-	for (i = 0; seconds ? time(NULL) < end : i < rounds; i++)
-		accepted += fuzz_one(rnd() % 4 ? &sample : &minimal);
-	result(accepted > 0 && accepted < i, "fuzz", "accepted all or none");
+	for (i = 0; seconds ? time(NULL) < end : i < rounds; i++) {
+		bool small = !dir && !(rnd() % 4);
+
+		count[fuzz_one(small ? &minimal : &sample, want[small],
+			       dir && keep && i % keep == 0 ? dir : NULL, i)]++;
+	}
+	result(count[REFUSED] && count[SAME_IMAGE], "fuzz", "refused all or none");
 	free(sample.buf);
 	free(minimal.buf);
-	printf("fuzz: %lu rounds, %lu accepted\n", i, accepted);
+	printf("fuzz: %lu mutated: %lu refused as objects, %lu as other images, %lu mapped the same\n", i,
+	       count[REFUSED], count[OTHER_IMAGE], count[SAME_IMAGE]);
 	printf("%u passed, %u failed\n", passed, failed);
 	return failed != 0;
 }
