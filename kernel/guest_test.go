@@ -46,6 +46,7 @@ func TestGuest(t *testing.T) {
 		{"replace", g.replace},
 		{"unload", g.unload},
 		{"changed image", g.changedImage},
+		{"mutants", g.mutants},
 		{"generic", g.generic},
 		{"roll back", g.rollBack},
 		{"left behind", g.leftBehind},

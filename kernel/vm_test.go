@@ -3,9 +3,12 @@
 package kernel_test
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/iupkg/iupkg/kernel"
@@ -40,6 +43,9 @@ func TestStockKernels(t *testing.T) {
 			copyFile(t, filepath.Join(lib, "runtime", image.Release, "iu.ko"), dir+"/iu.ko")
 			copyFile(t, exe, dir+"/kernel.test")
 			for name, b := range objects {
+				if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o700); err != nil {
+					t.Fatal(err)
+				}
 				if err := os.WriteFile(filepath.Join(dir, name), b, 0o600); err != nil {
 					t.Fatal(err)
 				}
@@ -81,6 +87,14 @@ func signedObjects(t *testing.T) map[string][]byte {
 		}
 		out["ext-"+version+".o"], out["ext-"+version+".p7s"] = b, sig
 	}
+	for name, b := range mutants(t, out["ext-1.0.0.o"]) {
+		sig, err := keys.SignObject(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out["mutants/"+name] = b
+		out["mutants/"+strings.TrimSuffix(name, ".o")+".p7s"] = sig
+	}
 	// The sample that uses all maps and helpers; bin/iupkg is there wherever iu.ko is.
 	if out, err := exec.Command("../bin/iupkg", "build", "../runtime-crate/samples/xdp_maps").CombinedOutput(); err != nil {
 		t.Fatalf("build xdp_maps: %v\n%s", err, out)
@@ -109,6 +123,43 @@ func signedObjects(t *testing.T) map[string][]byte {
 				t.Fatal(err)
 			}
 			out["built-"+m.Name+".json"], out["built-"+m.Name+".o"], out["built-"+m.Name+".p7s"] = b, object, sig
+		}
+	}
+	return out
+}
+
+// mutants are changed copies of an object, by file name (kernel/module/test/elf_test.c).
+// MUTANTS says how many, for a long run; 60 unless it is set.
+func mutants(t *testing.T, object []byte) map[string][]byte {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "object"), object, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(filepath.Join(dir, "out"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	count := 60
+	if s := os.Getenv("MUTANTS"); s != "" {
+		var err error
+		if count, err = strconv.Atoi(s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cmd := exec.Command("make", "-s", "-C", "module", "mutants", "OBJECT="+filepath.Join(dir, "object"), "DIR="+filepath.Join(dir, "out"),
+		fmt.Sprintf("N=%d", 10*count), "K=10")
+	cmd.Env = append(os.Environ(), "TMPDIR="+t.TempDir(), "MAKEFLAGS=")
+	if text, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, text)
+	}
+	files, err := os.ReadDir(filepath.Join(dir, "out"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := map[string][]byte{}
+	for _, f := range files {
+		if out[f.Name()], err = os.ReadFile(filepath.Join(dir, "out", f.Name())); err != nil {
+			t.Fatal(err)
 		}
 	}
 	return out
