@@ -14,6 +14,10 @@ import (
 // chosen.
 const maxRetries = 8
 
+// maxRetryWork bounds the packages gone over for that where the user has named
+// neither the package nor has it installed: in a large plan nobody asks.
+const maxRetryWork = 2000
+
 // plan writes down what the solver decided.
 func (in *input) plan(ctx context.Context, s *solver) (*Plan, error) {
 	plan := &Plan{}
@@ -220,7 +224,8 @@ func (w *reasons) why(ctx context.Context, p *pack, i int) (Rejection, error) {
 func (w *reasons) retry(ctx context.Context, p *pack, i int, r Rejection) (Rejection, error) {
 	in, s := w.in, w.s
 	r.Kind, r.Reason = KindDependency, "does not go with the rest of this plan"
-	if w.retries++; w.retries > maxRetries {
+	named := len(w.wants[p.name]) > 0 || in.pinned(p.name) != nil
+	if w.retries++; w.retries > maxRetries || !named && w.retries*len(s.packs) > maxRetryWork {
 		return r, nil
 	}
 	exact, err := manifest.ParseConstraint("=" + p.list[i].Version)
