@@ -264,8 +264,18 @@ func (m *factsMaker) add(id, hash string, entries []factEntry, records [][]byte,
 	m.bins = append(m.bins, b)
 }
 
-// file is all of it, and the CRC of what stands before the records.
-func (m *factsMaker) file() (b []byte, crc uint32) {
+// grow makes room for about as much as an older file has.
+func (m *factsMaker) grow(old *facts) {
+	m.bins, m.dir = make([]factBin, 0, len(old.bins)+64), make([]factEntry, 0, len(old.dir)+1024)
+	var size int
+	for _, e := range old.dir {
+		size += int(e.length)
+	}
+	m.records = make([]byte, 0, size+64<<10)
+}
+
+// file is all of it, the records apart, and the CRC of what stands before them.
+func (m *factsMaker) file() (b, records []byte, crc uint32) {
 	var provided []byte
 	for _, p := range m.provided {
 		provided = binary.LittleEndian.AppendUint16(provided, p.bin)
@@ -273,7 +283,7 @@ func (m *factsMaker) file() (b []byte, crc uint32) {
 		provided = append(append(provided, byte(len(p.from))), p.from...)
 	}
 	head := factsHead + len(m.bins)*factsBin + len(m.dir)*factsEntry + len(provided)
-	b = make([]byte, 0, head+len(m.records))
+	b = make([]byte, 0, head)
 	b = append(b, factsMagic...)
 	le := binary.LittleEndian
 	b = le.AppendUint32(b, uint32(len(m.dir)))
@@ -292,7 +302,7 @@ func (m *factsMaker) file() (b []byte, crc uint32) {
 	}
 	b = append(b, provided...)
 	crc = crc32.Checksum(b, castagnoli)
-	return append(b, m.records...), crc
+	return b, m.records, crc
 }
 
 // A record has the name and the versions of a package. Strings are numbers of a

@@ -152,17 +152,19 @@ func (l local) has(hash string, size int64) bool {
 	return err == nil && fi.Mode().IsRegular() && fi.Size() == size
 }
 
-// put writes a blob. It is durable once syncDir has been called on its folder.
-func (l local) put(b []byte) (hash string, err error) {
-	hash = hashOf(b)
+// put writes a blob, which may be in parts. It is durable once syncDir has been called
+// on its folder.
+func (l local) put(parts ...[]byte) (hash string, err error) {
+	h := sha256.New()
+	for _, b := range parts {
+		h.Write(b)
+	}
+	hash = hex.EncodeToString(h.Sum(nil))
 	path, err := l.path(hash)
 	if err != nil {
 		return "", err
 	}
-	if l.bulk {
-		return hash, replaceFile(path, b, false)
-	}
-	return hash, writeFile(path, b)
+	return hash, replaceFile(path, !l.bulk, parts...)
 }
 
 // write makes c the table of contents.
@@ -221,10 +223,10 @@ func anchorOf(root []byte) (string, error) {
 
 // writeFile replaces path by data that has reached the disk. The caller syncs the
 // folder.
-func writeFile(path string, data []byte) (err error) { return replaceFile(path, data, true) }
+func writeFile(path string, data []byte) (err error) { return replaceFile(path, true, data) }
 
 // replaceFile is writeFile; without reach the data gets to the disk some time.
-func replaceFile(path string, data []byte, reach bool) (err error) {
+func replaceFile(path string, reach bool, parts ...[]byte) (err error) {
 	f, err := os.CreateTemp(filepath.Dir(path), ".tmp-")
 	if err != nil {
 		return err
@@ -235,8 +237,10 @@ func replaceFile(path string, data []byte, reach bool) (err error) {
 			os.Remove(f.Name())
 		}
 	}()
-	if _, err := f.Write(data); err != nil {
-		return err
+	for _, b := range parts {
+		if _, err := f.Write(b); err != nil {
+			return err
+		}
 	}
 	if err := f.Chmod(0o644); err != nil {
 		return err

@@ -176,44 +176,55 @@ func fetchTree(ctx context.Context, remote Remote, state string, c *chain, l loc
 // derive makes the search file and the facts file of the bins, which are all
 // there, for next; what the last ones say of bins that have not changed is taken
 // over.
-func (l local) derive(c *chain, last, next *current) (err error) {
-	var lines map[string][]byte
-	var known *facts
-	if last != nil && last.Search != "" {
-		if b, err := l.searchFile(last); err == nil {
-			lines = searchSections(b)
-		}
+func (l local) derive(c *chain, last, next *current) error {
+	// One after the other: both at once would be most of what a sync needs of memory.
+	if err := l.deriveSearch(c, last, next); err != nil {
+		return err
 	}
-	if last != nil && last.Facts != "" {
-		if known, err = l.openFacts(last); err == nil {
-			defer known.f.Close()
-		} else {
-			known = nil
-		}
-	}
-	var out bytes.Buffer
-	var made factsMaker
+	return l.deriveFacts(c, last, next)
+}
+
+// eachBin goes over the bins in their order; what gives a bin itself.
+func (l local) eachBin(c *chain, do func(id, hash string, what func() (*bin, error)) error) error {
 	for _, id := range c.nodes() {
 		n, err := c.node(id, l.target)
 		if err != nil {
 			return err
 		}
 		for _, id := range n.ids() {
-			hash := n.Bins[id].SHA256
-			head := id + " " + hash
-			section, found := lines[head]
-			entries, records, provided := known.bin(id, hash)
-			var x *bin
-			if !found || len(entries) == 0 {
-				if x, err = n.bin(id, l.target); err != nil {
-					return err
-				}
-				section, entries, records, provided = x.searchLines(), nil, nil, nil
+			if err := do(id, n.Bins[id].SHA256, func() (*bin, error) { return n.bin(id, l.target) }); err != nil {
+				return err
 			}
-			out.WriteString("#" + head + "\n")
-			out.Write(section)
-			made.add(id, hash, entries, records, provided, x)
 		}
+	}
+	return nil
+}
+
+func (l local) deriveSearch(c *chain, last, next *current) (err error) {
+	var lines map[string][]byte
+	var out bytes.Buffer
+	if last != nil && last.Search != "" {
+		if b, err := l.searchFile(last); err == nil {
+			lines = searchSections(b)
+			out.Grow(len(b) + 64<<10)
+		}
+	}
+	err = l.eachBin(c, func(id, hash string, what func() (*bin, error)) error {
+		head := id + " " + hash
+		section, found := lines[head]
+		if !found {
+			x, err := what()
+			if err != nil {
+				return err
+			}
+			section = x.searchLines()
+		}
+		out.WriteString("#" + head + "\n")
+		out.Write(section)
+		return nil
+	})
+	if err != nil {
+		return err
 	}
 	for _, x := range c.delegatedParts() {
 		if _, err := c.loadOwned(x.name, l.target); !is[*UnknownPackage](err) {
@@ -235,12 +246,39 @@ func (l local) derive(c *chain, last, next *current) (err error) {
 		out.Write(section)
 	}
 	next.SearchCRC = crc32.Checksum(out.Bytes(), castagnoli)
-	if next.Search, err = l.put(out.Bytes()); err != nil {
+	next.Search, err = l.put(out.Bytes())
+	return err
+}
+
+func (l local) deriveFacts(c *chain, last, next *current) (err error) {
+	var known *facts
+	var made factsMaker
+	if last != nil && last.Facts != "" {
+		if known, err = l.openFacts(last); err == nil {
+			defer known.f.Close()
+			made.grow(known)
+		} else {
+			known = nil
+		}
+	}
+	err = l.eachBin(c, func(id, hash string, what func() (*bin, error)) error {
+		var x *bin
+		entries, records, provided := known.bin(id, hash)
+		if len(entries) == 0 {
+			if x, err = what(); err != nil {
+				return err
+			}
+			entries, records, provided = nil, nil, nil
+		}
+		made.add(id, hash, entries, records, provided, x)
+		return nil
+	})
+	if err != nil {
 		return err
 	}
-	file, crc := made.file()
+	head, records, crc := made.file()
 	next.FactsCRC = crc
-	next.Facts, err = l.put(file)
+	next.Facts, err = l.put(head, records)
 	return err
 }
 

@@ -24,9 +24,10 @@ import (
 )
 
 func main() {
-	// Most runs are over before collecting garbage has paid; one that goes on is
-	// small.
+	// Most runs are over before collecting garbage has paid; one that needs much, as
+	// to synchronise a large index, collects it earlier.
 	debug.SetGCPercent(400)
+	debug.SetMemoryLimit(36 << 20)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	stop()
