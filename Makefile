@@ -9,7 +9,7 @@
 # make gen      make generated files again and fail if one has changed
 # make oracle   a million random problems of the resolver against brute force
 # make crash    kill -9 at every system call of every transaction, and the power cut in many ways; an hour or more
-# make cycles   1,000 upgrades and rollbacks under packet load in a machine
+# make cycles   1,000 upgrades and rollbacks under packet load in a machine; the canary
 # make kernel-hook  the hook for new kernels, run by apt-get in a Debian of its own
 # make fuzz     each fuzzer for FUZZTIME
 # make miri     the crate's tests under Miri, which Debian does not have: needs rustup with a nightly toolchain
@@ -130,7 +130,7 @@ crash: build
 cycles: export IUPKG_CYCLES = 1000
 cycles: export IUPKG_LONG = 1
 cycles: build
-	. scripts/env; go test -v -count=1 -timeout 3h ./internal/vmtest -run TestCycles
+	. scripts/env; go test -v -count=1 -timeout 3h ./internal/vmtest -run 'TestCycles|TestCanary'
 
 kernel-hook: build
 	. scripts/env; dir=$$(mktemp -d /var/tmp/iupkg-debian-XXXXXX); trap 'rm -rf --one-file-system "$$dir"' EXIT; \
