@@ -167,7 +167,7 @@ func (l *loader) newMap(i int, pin string) error {
 	}
 	l.maps[i] = m
 	l.done.did(func() error { return unpin(pin) })
-	l.out.Maps[i] = Map{Name: o.Name, ID: mapID(m), Pin: pin, Migrate: l.Manifest.Maps[i].Migrate}
+	l.out.Maps[i] = Map{Name: o.Name, ID: mapID(m), Pin: pin, Migrate: l.Manifest.Maps[i].Migrate, Counters: l.Manifest.Maps[i].Counters}
 	return nil
 }
 

@@ -23,6 +23,45 @@ type Map struct {
 	Copied int `json:"copied,omitempty"`
 	// Migrate is what this version's manifest says of other shapes.
 	Migrate manifest.Migration `json:"migrate,omitempty"`
+	// Counters are names of its values, see manifest.Map.
+	Counters []string `json:"counters,omitempty"`
+}
+
+// Counter is a value of a map that its manifest names.
+type Counter struct {
+	Name  string `json:"name"`
+	Value uint64 `json:"value"` // of all CPUs
+	// PerCPU are the values of each; empty if the map has one for all.
+	PerCPU []uint64 `json:"perCPU,omitempty"`
+}
+
+// ReadCounters reads what the manifest names of a map. Programs may run meanwhile.
+func (m *Map) ReadCounters() ([]Counter, error) {
+	if len(m.Counters) == 0 {
+		return nil, nil
+	}
+	b, err := ebpf.LoadPinnedMap(m.Pin, &ebpf.LoadPinOptions{ReadOnly: true})
+	if err != nil {
+		return nil, fmt.Errorf("map %s: %w", m.Name, err)
+	}
+	defer b.Close()
+	out := make([]Counter, len(m.Counters))
+	for i, name := range m.Counters {
+		c := Counter{Name: name}
+		if b.Type() == ebpf.PerCPUArray {
+			err = b.Lookup(uint32(i), &c.PerCPU)
+		} else {
+			err = b.Lookup(uint32(i), &c.Value)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("map %s: counter %s: %w", m.Name, name, err)
+		}
+		for _, n := range c.PerCPU {
+			c.Value += n
+		}
+		out[i] = c
+	}
+	return out, nil
 }
 
 func (m *ObjectMap) spec() *ebpf.MapSpec {

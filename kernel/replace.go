@@ -86,7 +86,7 @@ func (l *loader) inheritMaps(old *Loaded) error {
 		how := l.Manifest.Maps[i].Migrate
 		if same {
 			l.maps[i] = m
-			l.out.Maps[i] = Map{Name: o.Name, ID: mapID(m), Pin: pin, Kept: true, Migrate: how}
+			l.out.Maps[i] = Map{Name: o.Name, ID: mapID(m), Pin: pin, Kept: true, Migrate: how, Counters: l.Manifest.Maps[i].Counters}
 			continue
 		}
 		err = l.newMap(i, freePin(pin))

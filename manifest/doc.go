@@ -67,7 +67,9 @@
 //	  maxFaults     faults after which it is disabled; 0 or none: never
 //	  stack         proven bound of its stack; 0 or none: checked at run time
 //	maps          at most 64: unique name, type (enum bpf_map_type), keySize,
-//	              valueSize, maxEntries, flags; migrate (drop, copy), optional
+//	              valueSize, maxEntries, flags; migrate (drop, copy), optional;
+//	              counters, optional: at most 64 unique names of the first values of
+//	              an array of 64-bit numbers, per CPU or not
 //	selftests     at most 64: name, optional; program, at xdp or tc; packet, 14 to
 //	              1500 bytes in hex; expect, a verdict
 //	toolchain     rustc, llvm, iu: texts, at most 256; pass: digest
@@ -135,7 +137,8 @@
 //	                  object says it. default; range = [LEAST, GREATEST]; doc.
 //	                  Numbers beyond 63 bits are written as strings
 //	[map.NAME]        migrate: "drop" or "copy", what becomes of its entries when an
-//	                  upgrade brings one of another shape
+//	                  upgrade brings one of another shape; counters = ["name"]: what
+//	                  its first values count, for iupkg status
 //	[[selftest]]      name; program; packet, hex; expect, a verdict: what
 //	                  iupkg install --canary runs
 //	[program.NAME]    hook; attach = { key = "value or ${param}" }; on-fault;

@@ -111,6 +111,8 @@ type Map struct {
 	// Migrate is for upgrades from and, undone, to a version in which it is of
 	// another shape.
 	Migrate Migration `json:"migrate,omitempty"`
+	// Counters names the values of an array of counters, per CPU or not, from the first on.
+	Counters []string `json:"counters,omitempty"`
 }
 
 // Toolchain records what built the object.

@@ -35,8 +35,9 @@ type Project struct {
 
 // ProjectMap is [map.NAME]: what the source does not say of a map.
 type ProjectMap struct {
-	Name    string
-	Migrate Migration
+	Name     string
+	Migrate  Migration
+	Counters []string
 }
 
 // ProjectPackage is [package].
@@ -98,7 +99,8 @@ type projectFile struct {
 }
 
 type projectMap struct {
-	Migrate Migration `toml:"migrate"`
+	Migrate  Migration `toml:"migrate"`
+	Counters []string  `toml:"counters"`
 }
 
 type projectParam struct {
@@ -225,7 +227,8 @@ func (f *projectFile) project(at map[string]Position) (*Project, problems) {
 	for _, name := range fileOrder(f.Map, "map.", at) {
 		probs.add("map."+name, CheckIdent(name))
 		probs.add("map."+name+".migrate", checkMigration(f.Map[name].Migrate))
-		p.Maps = append(p.Maps, ProjectMap{name, f.Map[name].Migrate})
+		probs.add("map."+name+".counters", checkCounters(f.Map[name].Counters))
+		p.Maps = append(p.Maps, ProjectMap{name, f.Map[name].Migrate, f.Map[name].Counters})
 	}
 	checkSelfTests(&probs, "selftest", f.SelfTest, func(program string) (Hook, bool) {
 		q, ok := f.Program[program]

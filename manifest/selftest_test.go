@@ -3,6 +3,7 @@
 package manifest
 
 import (
+	"slices"
 	"strings"
 	"testing"
 )
@@ -16,6 +17,7 @@ license = "MIT"
 hook = "xdp"
 [map.SEEN]
 migrate = "copy"
+counters = ["hits", "misses"]
 [[selftest]]
 name = "lets ARP pass"
 program = "rx"
@@ -28,7 +30,8 @@ func TestSelfTests(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(p.SelfTests) != 1 || len(p.Maps) != 1 || p.Maps[0] != (ProjectMap{"SEEN", MigrateCopy}) {
+	if len(p.SelfTests) != 1 || len(p.Maps) != 1 || p.Maps[0].Name != "SEEN" || p.Maps[0].Migrate != MigrateCopy ||
+		!slices.Equal(p.Maps[0].Counters, []string{"hits", "misses"}) {
 		t.Fatalf("%+v", p)
 	}
 	if b, err := p.SelfTests[0].Bytes(); err != nil || len(b) != 14 || b[12] != 8 {
@@ -36,13 +39,14 @@ func TestSelfTests(t *testing.T) {
 	}
 	for change, want := range map[string]string{
 		`"copy"`:                              "no migration",
+		`"misses"`:                            "stands twice",
 		`program = "rx"`:                      "there is no program",
 		`expect = "pass"`:                     "no verdict of xdp",
 		`"ffffffffffff 020000000001 0806"`:    "want 14 to 1500",
 		`packet = "ffffffffffff 020000000001`: "packet",
 	} {
 		to := map[string]string{
-			`"copy"`: `"move"`, `program = "rx"`: `program = "tx"`, `expect = "pass"`: `expect = "ok"`,
+			`"copy"`: `"move"`, `"misses"`: `"hits"`, `program = "rx"`: `program = "tx"`, `expect = "pass"`: `expect = "ok"`,
 			`"ffffffffffff 020000000001 0806"`: `"ffff"`, `packet = "ffffffffffff 020000000001`: `packet = "xyz`,
 		}[change]
 		_, err := ParseProject([]byte(strings.Replace(selfTestProject, change, to, 1)))

@@ -270,7 +270,35 @@ func (m *Manifest) validateMaps(p *problems) {
 			p.addf(f+".type", "is 0, which is no map")
 		}
 		p.add(f+".migrate", checkMigration(q.Migrate))
+		p.add(f+".counters", checkCounters(q.Counters))
+		if n := len(q.Counters); n > 0 && (q.Type != mapArray && q.Type != mapPerCPUArray || q.ValueSize != 8 || n > int(q.MaxEntries)) {
+			p.addf(f+".counters", "names %d values, but the map is no array of so many numbers of 64 bits", n)
+		}
 	}
+}
+
+// Of enum bpf_map_type.
+const (
+	mapArray       = 2
+	mapPerCPUArray = 6
+)
+
+// MaxCounters is the most values of a map that have names.
+const MaxCounters = 64
+
+func checkCounters(names []string) error {
+	if len(names) > MaxCounters {
+		return fmt.Errorf("has %d names, at most %d are allowed", len(names), MaxCounters)
+	}
+	for i, name := range names {
+		if err := CheckIdent(name); err != nil {
+			return err
+		}
+		if slices.Index(names, name) < i {
+			return fmt.Errorf("%q stands twice", name)
+		}
+	}
+	return nil
 }
 
 // validate checks one parameter by itself.

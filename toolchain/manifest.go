@@ -63,7 +63,7 @@ func (b *builder) makeManifest(o *kernel.Object, object []byte) (*manifest.Manif
 		if i < 0 {
 			return nil, projectError("map."+q.Name, "no #[map] of that name is in the source")
 		}
-		m.Maps[i].Migrate = q.Migrate
+		m.Maps[i].Migrate, m.Maps[i].Counters = q.Migrate, q.Counters
 	}
 	m.SelfTests = p.SelfTests
 	for i := range o.KRelocs {

@@ -42,6 +42,8 @@ type packageStatus struct {
 	Problem   string          `json:"problem,omitempty"`
 	Programs  []programStatus `json:"programs,omitempty"`
 	Maps      []kernel.Map    `json:"maps,omitempty"`
+	// Counters are those that the manifest names, by map.
+	Counters map[string][]kernel.Counter `json:"counters,omitempty"`
 }
 
 type programStatus struct {
@@ -149,6 +151,18 @@ func (s *packageStatus) fill(x *kernel.Status, rec *kernel.Loaded, now time.Dura
 	at := map[string]string{}
 	if rec != nil {
 		s.Maps = rec.Maps
+		for i := range rec.Maps {
+			list, err := rec.Maps[i].ReadCounters()
+			switch {
+			case err != nil:
+				s.Problem = err.Error()
+			case list != nil && s.Counters == nil:
+				s.Counters = map[string][]kernel.Counter{}
+				fallthrough
+			case list != nil:
+				s.Counters[rec.Maps[i].Name] = list
+			}
+		}
 		for _, p := range rec.Programs {
 			at[p.Name] = linkText(p.Link)
 		}
@@ -199,6 +213,15 @@ func (s *packageStatus) write(w io.Writer) {
 		rows = append(rows, "  "+row(p.Name, p.Hook, p.At, p.State, p.Runs, faultsText(p.Faults)))
 	}
 	table(w, "  PROGRAM\tHOOK\tAT\tSTATE\tRUNS\tFAULTS", rows...)
+	for _, m := range s.Maps {
+		var parts []string
+		for _, c := range s.Counters[m.Name] {
+			parts = append(parts, fmt.Sprintf("%s %d", c.Name, c.Value))
+		}
+		if parts != nil {
+			fmt.Fprintf(w, "  %s: %s\n", m.Name, strings.Join(parts, ", "))
+		}
+	}
 	for _, p := range s.Programs {
 		if p.Last != nil {
 			fmt.Fprintf(w, "  last fault of %s: %s\n", p.Name, p.Last)

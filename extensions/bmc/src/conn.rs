@@ -14,6 +14,7 @@
 use iu::prelude::*;
 
 use crate::cache;
+use crate::clock::LATE;
 use crate::packet::{ACK, FIN, Ip, RST, SYN, Tcp};
 use crate::proto::ascii::{self, Reply};
 use crate::proto::binary::{self, Header};
@@ -29,6 +30,9 @@ const LINE: usize = 320;
 
 /// Most changes under way on a connection; of more, none is known to be carried out.
 const FLIGHTS: usize = 32;
+
+/// Milliseconds after which a change may no longer be under way although its reply has not come.
+const LONG_AGO: u32 = (LATE / 2 / 1_000_000) as u32;
 
 /// Where `Conn` stands in its stream.
 mod state {
@@ -104,6 +108,10 @@ struct Conn {
     /// The set's `tick` when it was last used.
     used: u32,
     rx_next: u32,
+    /// What the server has acknowledged.
+    rx_acked: u32,
+    /// When the first came of what it has not, CLOCK_MONOTONIC in ms.
+    rx_at: u32,
     /// Bytes of data to skip, line end included for ASCII.
     rx_skip: u32,
     tx_next: u32,
@@ -185,13 +193,14 @@ pub enum Seen {
 }
 
 /// A segment from a client. Its changes are noted in `report`.
-pub fn received(ends: &Ends, tcp: Tcp, payload: &[u8], report: &mut Report) -> Seen {
+pub fn received(ends: &Ends, tcp: Tcp, payload: &[u8], now: u64, report: &mut Report) -> Seen {
     let Some(mut set) = CONNS.lock(ends.set()) else {
         return Seen::Nothing;
     };
     if tcp.flags & (SYN | RST | FIN) == 0 && payload.is_empty() {
         return Seen::Nothing;
     }
+    let ms = (now / 1_000_000) as u32;
     let found = set.find(ends).is_some();
     if tcp.flags & RST != 0 {
         // What it sent before may still be carried out: its changes stay under way.
@@ -207,6 +216,8 @@ pub fn received(ends: &Ends, tcp: Tcp, payload: &[u8], report: &mut Report) -> S
         conn.state = state::SYNCED;
         conn.flags = COUNTED;
         conn.rx_next = tcp.seq.wrapping_add(1);
+        conn.rx_acked = conn.rx_next;
+        conn.rx_at = ms;
         if payload.is_empty() {
             return Seen::Nothing;
         }
@@ -233,10 +244,15 @@ pub fn received(ends: &Ends, tcp: Tcp, payload: &[u8], report: &mut Report) -> S
         return Seen::Nothing;
     }
     let end = tcp.seq.wrapping_add(payload.len() as u32);
-    if matches!(conn.state, state::SYNCED | state::RESYNC)
-        && tcp.seq == conn.rx_next
-        && conn.follow(payload, report)
-    {
+    if conn.state == state::SYNCED && (end.wrapping_sub(conn.rx_next) as i32) <= 0 {
+        conn.repeated(end, ms, report);
+        return Seen::Followed;
+    }
+    let follows = matches!(conn.state, state::SYNCED | state::RESYNC) && tcp.seq == conn.rx_next;
+    if follows && conn.follow(payload, report) {
+        if conn.rx_acked == conn.rx_next {
+            conn.rx_at = ms;
+        }
         conn.rx_next = end;
         conn.state = state::SYNCED;
         return Seen::Followed;
@@ -246,6 +262,19 @@ pub fn received(ends: &Ends, tcp: Tcp, payload: &[u8], report: &mut Report) -> S
 }
 
 impl Conn {
+    /// A segment came again that has been followed, up to `end`.
+    ///
+    /// If the server has it already, this one is nothing. If it has not, what it asks for is carried out
+    /// only now: that is no news where a reply is awaited for every change, for as long as one is.
+    fn repeated(&mut self, end: u32, ms: u32, report: &mut Report) {
+        let acked = (end.wrapping_sub(self.rx_acked) as i32) <= 0;
+        let awaited =
+            self.flags & (COUNTED | QUIET) == COUNTED && ms.wrapping_sub(self.rx_at) < LONG_AGO;
+        if !acked && !awaited {
+            report.all(false);
+        }
+    }
+
     /// Gives up following. `end` is the end of this segment.
     fn lose(&mut self, end: u32, payload: &[u8], report: &mut Report) {
         report.doubt();
@@ -459,7 +488,13 @@ impl Conn {
         if self.flags & COUNTED != 0 && reply != 0 {
             let free = self.flights.iter().filter(|f| f.reply == 0).count();
             let taken = report.items_mut(0).iter().filter(|i| i.reply != 0).count();
-            for item in report.items_mut(from).iter_mut().take(free.saturating_sub(taken)) {
+            let room = free.saturating_sub(taken);
+            let items = report.items_mut(from);
+            if items.len() > room {
+                // As if no reply were awaited for the rest.
+                self.flags |= QUIET;
+            }
+            for item in items.iter_mut().take(room) {
                 item.reply = reply;
             }
         }
@@ -578,6 +613,9 @@ pub fn sent(
         conn.tx_next = tcp.seq.wrapping_add(1);
         conn.flags |= OPEN;
         return None;
+    }
+    if tcp.flags & ACK != 0 {
+        conn.rx_acked = tcp.ack;
     }
     if tcp.flags & ACK != 0 && conn.state == state::LOST && tcp.ack == conn.rx_next {
         // Nothing waits out of order any more; what was received is now carried out.

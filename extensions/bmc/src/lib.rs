@@ -266,7 +266,8 @@ fn segment(frame: &[u8], place: &Place) -> Option<()> {
     let header = packet::tcp(frame, place)?;
     let (client, server) = packet::addresses(frame, place)?;
     let ends = Ends::new(client, place.from, server);
-    match conn::received(&ends, header, frame.get(place.start..place.end)?, &mut report) {
+    let now = time::ktime_ns();
+    match conn::received(&ends, header, frame.get(place.start..place.end)?, now, &mut report) {
         Seen::Nothing => return None,
         Seen::Followed => {}
         Seen::Lost => count(Count::Lost),
