@@ -15,7 +15,7 @@ use iu::prelude::*;
 
 use crate::cache;
 use crate::clock::LATE;
-use crate::packet::{ACK, FIN, Ip, RST, SYN, Tcp};
+use crate::packet::{ACK, FIN, Ip, RST, SYN, Tcp, URG};
 use crate::proto::ascii::{self, Reply};
 use crate::proto::binary::{self, Header};
 use crate::proto::{Expiry, Replies};
@@ -248,7 +248,9 @@ pub fn received(ends: &Ends, tcp: Tcp, payload: &[u8], now: u64, report: &mut Re
         conn.repeated(end, ms, report);
         return Seen::Followed;
     }
-    let follows = matches!(conn.state, state::SYNCED | state::RESYNC) && tcp.seq == conn.rx_next;
+    let follows = matches!(conn.state, state::SYNCED | state::RESYNC)
+        && tcp.seq == conn.rx_next
+        && tcp.flags & URG == 0;
     if follows && conn.follow(payload, report) {
         if conn.rx_acked == conn.rx_next {
             conn.rx_at = ms;

@@ -233,6 +233,8 @@ pub const SYN: u8 = 2;
 pub const RST: u8 = 4;
 /// `ack` counts.
 pub const ACK: u8 = 16;
+/// A byte is not part of the stream.
+pub const URG: u8 = 32;
 
 /// The TCP header at a place.
 pub fn tcp(frame: &[u8], place: &Place) -> Option<Tcp> {

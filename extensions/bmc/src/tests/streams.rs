@@ -178,6 +178,33 @@ fn a_reply_to_what_should_have_none_is_not_mistaken() {
 }
 
 #[test]
+fn a_segment_with_urgent_data_is_not_followed() {
+    let mut client = Client::connect(50000);
+    fill(1, "a", "1");
+    client.from_client(packet::ACK | packet::URG, b"get b\r\n");
+    assert_eq!(counted(Count::Lost), 1);
+    assert!(!is_served(2));
+}
+
+#[test]
+fn a_segment_sent_again_in_vain_is_nothing() {
+    host::set_ktime_ns(1000 * SECOND);
+    let mut client = Client::connect(50000);
+    let at = client.seq;
+    client.sets("b");
+    fill(1, "a", "1");
+    client.arrives(at, b"set b 0 0 1\r\nx\r\n");
+    assert!(is_served(2), "the server had it");
+    let at = client.seq;
+    client.says(b"set b 0 0 1\r\nx\r\n");
+    client.arrives(at, b"set b 0 0 1\r\nx\r\n");
+    assert!(is_served(3), "its reply is awaited");
+    client.hears(b"STORED\r\n");
+    refill(4, "b", "x");
+    assert!(ask(5, b"get b\r\n").is_some());
+}
+
+#[test]
 fn many_keys_in_one_request_are_followed() {
     let mut client = Client::connect(50000);
     let mut line = b"get".to_vec();
