@@ -59,7 +59,7 @@ func (b *bench) all() error {
 		{"dispatch.empty.switch.extra", "empty-switch"},
 		{"dispatch.fault.switch.extra", "empty-fault-switch"},
 	} {
-		v, err := b.cost(b.native["bench-"+f.ext+"/empty"], packet(0), xdpPass)
+		v, err := b.cost(b.native[f.ext+"/empty"], packet(0), xdpPass)
 		if err != nil {
 			return err
 		}
@@ -69,11 +69,11 @@ func (b *bench) all() error {
 		{"guard.poll", "polled", "unpolled"},
 		{"guard.stack", "checked", "unchecked"},
 	} {
-		with, err := b.perTurn(b.native["bench-work/"+f.with])
+		with, err := b.perTurn(b.native["work/"+f.with])
 		if err != nil {
 			return err
 		}
-		without, err := b.perTurn(b.native["bench-work/"+f.without])
+		without, err := b.perTurn(b.native["work/"+f.without])
 		if err != nil {
 			return err
 		}
@@ -85,7 +85,7 @@ func (b *bench) all() error {
 		{"lock.pair", "lock_pair"},
 		{"ringbuf.reserve_commit", "ring_reserve"},
 	} {
-		v, err := b.perTurn(b.native["bench-work/"+f.program])
+		v, err := b.perTurn(b.native["work/"+f.program])
 		if err != nil {
 			return err
 		}
@@ -104,7 +104,7 @@ func (b *bench) all() error {
 		{"packet.parse_rewrite", "rewrite", "parse_rewrite", datagram(), xdpTx},
 		{"recursion.33", "work", "recursion", packet(0), xdpPass},
 	} {
-		v, err := b.cost(b.native["bench-"+f.ext+"/"+f.program], f.packet, f.verdict)
+		v, err := b.cost(b.native[f.ext+"/"+f.program], f.packet, f.verdict)
 		if err != nil {
 			return err
 		}
@@ -114,7 +114,7 @@ func (b *bench) all() error {
 		}
 		b.compare(f.name, v-zero, base-zero)
 	}
-	v, err := b.cost(b.native["bench-work/panics"], packet(0), xdpPass)
+	v, err := b.cost(b.native["work/panics"], packet(0), xdpPass)
 	if err != nil {
 		return err
 	}

@@ -24,8 +24,8 @@ func run(p *ebpf.Program, packet []byte, repeat int) (verdict, ns uint32, err er
 // processor time of this process, in it and in the kernel for it. What other threads of the
 // kernel do in the meantime is not in it, and neither is waiting for them.
 func (b *bench) loadTime(ctx context.Context) error {
-	const name = "bench-empty"
-	spec, err := b.dir.Spec(name)
+	const folder, name = "empty", "bench-empty"
+	spec, err := b.dir.Spec(folder)
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,8 @@
 //	NAME.p7s      its signature
 //	NAME.json     its manifest
 //
+// where NAME is that of the project's folder: two versions of a package may be here.
+//
 // Never use it on a machine that matters: it loads modules and trusts the key.
 package sideload
 

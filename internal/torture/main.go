@@ -62,6 +62,7 @@ type result struct {
 	Unit     string  `json:"unit"`
 	Survived uint64  `json:"survived"`
 	Leaks    uint64  `json:"leaks"`
+	Packets  uint64  `json:"packets,omitempty"`
 	P99      float64 `json:"overrun_p99_ms,omitempty"`
 	Max      float64 `json:"overrun_max_ms,omitempty"`
 	Wrong    string  `json:"wrong,omitempty"`
@@ -205,11 +206,14 @@ func complaints(ctx context.Context, m *vm.Machine, seen *int) ([]string, error)
 
 func (t *torture) add(release string, c wire.Case) {
 	r := result{Name: "torture." + c.Property + "." + c.Context + "." + c.Hook, Kernel: release, Value: c.Runs, Unit: "runs",
-		Survived: c.Survived, Leaks: c.Leaks, Wrong: c.Wrong}
+		Survived: c.Survived, Leaks: c.Leaks, Packets: c.Packets, Wrong: c.Wrong}
 	over := ""
 	if c.OverrunMs != nil {
 		r.P99, r.Max = c.OverrunMs[0], c.OverrunMs[1]
 		over = fmt.Sprintf("  over the budget by %.3f ms (p99), %.3f ms (most)", r.P99, r.Max)
+	}
+	if c.Packets > 0 {
+		over = fmt.Sprintf("  %d packets, none lost", c.Packets)
 	}
 	t.results = append(t.results, r)
 	verdict := "ok"

@@ -74,7 +74,7 @@ func (f *Folder) extension(ctx context.Context, project string) error {
 	if err != nil {
 		return err
 	}
-	to := filepath.Join(f.Dir, m.Name)
+	to := filepath.Join(f.Dir, filepath.Base(project))
 	for suffix, b := range map[string][]byte{".json": text, ".o": object, ".p7s": sig} {
 		if err := os.WriteFile(to+suffix, b, 0o644); err != nil {
 			return err

@@ -168,11 +168,8 @@ type extension struct {
 	maps     map[string]*ebpf.Map
 }
 
-func (m *machine) load(ctx context.Context, dir sideload.Folder, name string) (*extension, error) {
-	spec, err := dir.Spec(name)
-	if err != nil {
-		return nil, err
-	}
+func load(ctx context.Context, spec kernel.LoadSpec) (*extension, error) {
+	var err error
 	e := &extension{programs: map[string]*ebpf.Program{}, maps: map[string]*ebpf.Map{}}
 	if e.Loaded, err = kernel.Load(ctx, spec); err != nil {
 		return nil, err

@@ -14,6 +14,8 @@ type Case struct {
 	// Leaks is the sum of: kernel objects left, calls that returned with another preemption
 	// count, RCU nesting or interrupt flag, and 1 if the kernel's memory grew.
 	Leaks uint64 `json:"leaks"`
+	// Packets is how many were sent meanwhile, each of which exactly one version has counted.
+	Packets uint64 `json:"packets,omitempty"`
 	// OverrunMs has the 99th percentile and the maximum of the time over the budget; nil if not a matter of time.
 	OverrunMs *[2]float64 `json:"overrun_ms,omitempty"`
 	// Wrong says what was not as it should be; empty: the case passed.
