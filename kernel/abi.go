@@ -134,13 +134,13 @@ type abiInfo struct {
 }
 
 type abiProg struct {
-	Name     [abiNameLen]byte
-	Hook     uint32
-	Flags    uint32
-	Entry    uint64
-	Stack    uint32
-	OnFault  int32
-	Reserved uint64
+	Name    [abiNameLen]byte
+	Hook    uint32
+	Flags   uint32
+	Entry   uint64
+	Stack   uint32
+	OnFault int32
+	Args    uint64
 }
 
 type abiMap struct {

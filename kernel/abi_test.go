@@ -79,6 +79,7 @@ func TestMirror(t *testing.T) {
 		{"IU_HOOK_LSM", uint64(HookLSM)}, {"IU_HOOK_CGROUP_SKB", uint64(HookCgroupSKB)},
 		{"IU_HOOK_CGROUP_SOCK_ADDR", uint64(HookCgroupSockAddr)}, {"IU_HOOK_SOCKET_FILTER", uint64(HookSocketFilter)},
 		{"IU_HOOK_KRETPROBE", uint64(HookKretprobe)}, {"IU_HOOK_UPROBE", uint64(HookUprobe)}, {"IU_HOOK_MAX", uint64(hookMax)},
+		{"IU_ARG_PTR", uint64(ArgPtr)}, {"IU_ARG_ANY", uint64(ArgAny)}, {"IU_ARG_MAX", uint64(argMax)}, {"IU_ARGS_MAX", argsMax},
 		{"IU_UAPI_VERSION", UAPIVersion}, {"IU_NAME_LEN", uapiNameLen}, {"IU_PKG_LEN", uapiPkgLen},
 		{"IU_MODNAME_LEN", uapiModnameLen}, {"IU_MSG_LEN", uapiMsgLen}, {"IU_MAX_SIG", uapiMaxSig}, {"IU_MAX_CERT", uapiMaxCert},
 		{"IU_CAUSE_PANIC", uint64(CausePanic)}, {"IU_CAUSE_STACK", uint64(CauseStack)}, {"IU_CAUSE_BUDGET", uint64(CauseBudget)},

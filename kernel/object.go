@@ -34,6 +34,7 @@ type ObjectProgram struct {
 	Flags   ProgFlags
 	Stack   uint32 // proven bound in bytes; 0: checked at run time
 	OnFault int32  // what the hook returns after a fault
+	Args    Args   // what it takes for arguments
 }
 
 // ObjectMap is one struct iu_abi_map.
@@ -215,10 +216,12 @@ func (o *Object) readProgs(im *image) error {
 			return fmt.Errorf("program %s: unknown flags %#x", name, p.Flags)
 		case p.Stack == 0 && p.Flags&uint32(ProgStackCheck) == 0:
 			return fmt.Errorf("program %s: its stack is neither bounded nor checked", name)
-		case p.Reserved != 0 || p.Entry != 0:
+		case p.Entry != 0:
 			return fmt.Errorf("program %s: reserved field set", name)
+		case !Args(p.Args).valid(Hook(p.Hook)):
+			return fmt.Errorf("program %s: arguments %#x at %s", name, p.Args, Hook(p.Hook))
 		}
-		o.Programs = append(o.Programs, ObjectProgram{name, Hook(p.Hook), ProgFlags(p.Flags), p.Stack, p.OnFault})
+		o.Programs = append(o.Programs, ObjectProgram{name, Hook(p.Hook), ProgFlags(p.Flags), p.Stack, p.OnFault, Args(p.Args)})
 	}
 	return nil
 }

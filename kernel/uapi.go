@@ -63,7 +63,9 @@ type uapiVersion struct {
 	Keys       uint32
 	Harvested  uint32
 	StackBytes uint64
-	Reserved   [2]uint64
+	Hooks      uint32
+	Reserved0  uint32
+	Reserved   uint64
 }
 
 type uapiKey struct {

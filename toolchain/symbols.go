@@ -24,6 +24,7 @@ var runtimeSymbols = []string{
 	"iu_rt_xdp_adjust_head", "iu_rt_xdp_adjust_tail", "iu_rt_xdp_len", "iu_rt_xdp_load", "iu_rt_xdp_store",
 	"iu_rt_tc_pull", "iu_rt_tc_load", "iu_rt_tc_store", "iu_rt_tc_change_head", "iu_rt_tc_change_tail",
 	"iu_rt_tc_adjust_room", "iu_rt_tc_vlan_push", "iu_rt_tc_vlan_pop", "iu_rt_tc_csum_l3", "iu_rt_tc_csum_l4",
+	"iu_rt_task_id", "iu_rt_task_user", "iu_rt_task_comm",
 }
 
 var kernelSymbols = []string{

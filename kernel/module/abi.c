@@ -17,11 +17,16 @@
 
 _Static_assert(sizeof(struct iu_abi_info) == 160, "iu_abi_info");
 _Static_assert(sizeof(struct iu_abi_prog) == 64, "iu_abi_prog");
-_Static_assert(sizeof(struct iu_abi_marker) == 48, "iu_abi_marker");
+_Static_assert(sizeof(struct iu_abi_marker) == 56, "iu_abi_marker");
 _Static_assert(sizeof(struct iu_abi_map) == 80, "iu_abi_map");
 _Static_assert(sizeof(struct iu_abi_param) == 64, "iu_abi_param");
 _Static_assert(sizeof(struct iu_abi_kreloc) == 168, "iu_abi_kreloc");
 _Static_assert(sizeof(struct iu_ctx_tc) == 40, "iu_ctx_tc");
+_Static_assert(sizeof(struct iu_regs_x86_64) == 168, "iu_regs_x86_64");
+_Static_assert(sizeof(struct iu_ctx_perf_event) == 32, "iu_ctx_perf_event");
+_Static_assert(sizeof(struct iu_ctx_record) == 16, "iu_ctx_record");
+_Static_assert(sizeof(struct iu_ctx_args) == 24, "iu_ctx_args");
+_Static_assert(sizeof(struct iu_ctx_sock_addr) == 28, "iu_ctx_sock_addr");
 
 static int bad(struct iu_elf *e, __u32 where, const char *why)
 {
@@ -75,6 +80,25 @@ static bool stray_relocs(const struct iu_elf *e, __u32 i, size_t size, __u64 fie
 	return false;
 }
 
+/* Known kinds, none missing in between, and only where there are arguments. */
+static bool args_ok(const struct iu_hook_row *hook, __u64 args)
+{
+	bool end = false;
+	__u32 n, kind;
+
+	if (!hook->args)
+		return !args;
+	if (IU_ARGS_RET(args) >= IU_ARG_MAX || (!hook->ret && IU_ARGS_RET(args)))
+		return false;
+	for (n = 0; n < 15; n++) {
+		kind = IU_ARGS_KIND(args, n);
+		if (kind && (end || kind >= IU_ARG_MAX || n >= IU_ARGS_MAX))
+			return false;
+		end |= !kind;
+	}
+	return true;
+}
+
 static int check_progs(struct iu_elf *e, __u32 count)
 {
 	const struct iu_hook_row *hook;
@@ -88,8 +112,10 @@ static int check_progs(struct iu_elf *e, __u32 count)
 		hook = iu_hook_row(p.hook);
 		if (!hook)
 			return bad(e, e->prog, "hook is not served by this runtime");
-		if (p.flags & ~(IU_PROG_F_POLL | IU_PROG_F_STACK_CHECK) || p.reserved || p.entry)
+		if (p.flags & ~(IU_PROG_F_POLL | IU_PROG_F_STACK_CHECK) || p.entry)
 			return bad(e, e->prog, "unknown flag or reserved field");
+		if (!args_ok(hook, p.args))
+			return bad(e, e->prog, "arguments are malformed, or the hook has none");
 		if (!p.stack && !(p.flags & IU_PROG_F_STACK_CHECK))
 			return bad(e, e->prog, "stack is neither proven nor checked");
 		if (p.stack > IU_STACK_SIZE - IU_STACK_RESERVE)

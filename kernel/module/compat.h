@@ -49,6 +49,14 @@ static_assert(offsetof(struct pcpu_hot, preempt_count) == 8);
 #define BTF_KFUNCS_END(name) BTF_SET8_END(name)
 #endif
 
+/*
+ * From here on tracepoint and perf_event programs, kprobes, cgroups and socket
+ * filters may call kfuncs, and filters tell apart the types that share a class.
+ */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 12, 0)
+#define IU_KFUNC_FILTERS
+#endif
+
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 12, 0)
 #define IU_IMPORT_NS MODULE_IMPORT_NS(BPF_INTERNAL)
 #else

@@ -14,6 +14,7 @@
 #include "iu_abi.h"
 #include "iu_uapi.h"
 #include "key.h"
+#include "kfunc.h"
 #include "slot.h"
 #include "stack.h"
 
@@ -55,13 +56,14 @@ union argument {
 
 static int do_version(struct iu_version *a)
 {
-	if (a->reserved[0] || a->reserved[1])
+	if (a->reserved0 || a->reserved)
 		return -EINVAL;
 	a->uapi = IU_UAPI_VERSION;
 	a->abi = IU_ABI_VERSION;
 	iu_key_state(&a->keys, &a->sealed);
 	a->harvested = iu_harvested();
 	a->stack_bytes = iu_stack_bytes();
+	a->hooks = iu_hooks_offered();
 	return 0;
 }
 

@@ -91,6 +91,10 @@ asmlinkage u32 iu_resched(u32 ret)
 static int (*const hooks[])(void) = {
 	iu_hook_xdp_init,
 	iu_hook_tc_init,
+	iu_hook_probe_init,
+	iu_hook_tracing_init,
+	iu_hook_cgroup_init,
+	iu_hook_socket_init,
 };
 
 int iu_dispatch_init(void)

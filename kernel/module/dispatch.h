@@ -150,8 +150,12 @@ static __always_inline u32 iu_run_slot_reader(u32 slot, enum iu_hook hook, void 
 
 int iu_dispatch_init(void);
 
-/* Each registers the kfunc of one hook: hook_NAME.c. */
+/* Each registers the kfuncs of one class: hook_*.c. */
 int iu_hook_xdp_init(void);
 int iu_hook_tc_init(void);
+int iu_hook_probe_init(void);
+int iu_hook_tracing_init(void);
+int iu_hook_cgroup_init(void);
+int iu_hook_socket_init(void);
 
 #endif

@@ -1,25 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* TC: sched_cls programs, by tcx or cls_bpf. */
-#include <linux/netdevice.h>
-#include <linux/skbuff.h>
-
 #include "compat.h"
 #include "dispatch.h"
+#include "kfunc.h"
+#include "skb.h"
 
 __bpf_kfunc_start_defs();
 
 __bpf_kfunc notrace u32 iu_tc_run(struct __sk_buff *ctx, u32 slot)
 {
 	struct sk_buff *skb = (struct sk_buff *)ctx;
-	struct iu_ctx_tc tc = {
-		.data = skb->data,
-		.data_end = skb->data + skb_headlen(skb),
-		.skb = skb,
-		.len = skb->len,
-		.ifindex = skb->dev ? skb->dev->ifindex : 0,
-		.mark = skb->mark,
-		.protocol = (__force u16)skb->protocol,
-	};
+	struct iu_ctx_tc tc = iu_ctx_of_skb(skb);
 
 	return iu_run_slot(slot, IU_HOOK_TC, &tc);
 }
@@ -34,5 +25,5 @@ static const struct btf_kfunc_id_set set = { .owner = THIS_MODULE, .set = &iu_tc
 
 int iu_hook_tc_init(void)
 {
-	return register_btf_kfunc_id_set(BPF_PROG_TYPE_SCHED_CLS, &set);
+	return iu_kfuncs_offer(BPF_PROG_TYPE_SCHED_CLS, &set, BIT(IU_HOOK_TC));
 }

@@ -4,6 +4,7 @@
 
 #include "compat.h"
 #include "dispatch.h"
+#include "kfunc.h"
 
 static_assert(offsetof(struct xdp_buff, data) == 0);
 static_assert(offsetof(struct xdp_buff, data_end) == 8);
@@ -25,5 +26,5 @@ static const struct btf_kfunc_id_set set = { .owner = THIS_MODULE, .set = &iu_xd
 
 int iu_hook_xdp_init(void)
 {
-	return register_btf_kfunc_id_set(BPF_PROG_TYPE_XDP, &set);
+	return iu_kfuncs_offer(BPF_PROG_TYPE_XDP, &set, BIT(IU_HOOK_XDP));
 }

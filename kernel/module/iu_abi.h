@@ -105,8 +105,34 @@ struct iu_abi_prog {
 	__u64 entry;			/* relocated: u32 entry(void *ctx) */
 	__u32 stack;			/* proven bound in bytes, entry's return address included; 0: not proven, F_STACK_CHECK set */
 	__s32 on_fault;			/* what the hook returns after a fault */
-	__u64 reserved;
+	__u64 args;			/* IU_ARGS_*: what it takes for arguments */
 };					/* 64 bytes */
+
+/*
+ * Typed arguments, of the hooks fentry, fexit, tp_btf and lsm; 0 elsewhere. Four
+ * bits say what each is, the first in the lowest; none is missing in between. The
+ * highest four bits are the return value, for fexit. Whoever attaches the program
+ * compares them with the BTF of the target, which may have more arguments.
+ */
+enum iu_arg {
+	IU_ARG_NONE	= 0,
+	IU_ARG_U8	= 1,
+	IU_ARG_U16	= 2,
+	IU_ARG_U32	= 3,
+	IU_ARG_U64	= 4,
+	IU_ARG_I8	= 5,
+	IU_ARG_I16	= 6,
+	IU_ARG_I32	= 7,
+	IU_ARG_I64	= 8,
+	IU_ARG_PTR	= 9,
+	IU_ARG_BOOL	= 10,
+	IU_ARG_ANY	= 11,		/* 64 bits of whatever it is */
+	IU_ARG_MAX
+};
+
+#define IU_ARGS_MAX		12	/* as many as a BPF trampoline passes on */
+#define IU_ARGS_KIND(args, n)	((__u32)((args) >> (4 * (n))) & 15)
+#define IU_ARGS_RET(args)	((__u32)((args) >> 60))
 
 /* What the macros leave for the pass in IU_SEC_MARKER, one per program. */
 struct iu_abi_marker {
@@ -114,7 +140,8 @@ struct iu_abi_marker {
 	__u32 hook;
 	__s32 on_fault;
 	__u64 func;			/* u32 func(void *ctx), C ABI */
-};					/* 48 bytes */
+	__u64 args;			/* as in iu_abi_prog */
+};					/* 56 bytes */
 
 /*
  * `map`, `data` and `stride` are zero in the object and are set by the runtime
@@ -189,11 +216,14 @@ struct iu_abi_kreloc {
 /*
  * Contexts. XDP: the kernel's struct xdp_buff, of which an extension reads only
  * `data` (offset 0) and `data_end` (offset 8); the module asserts both offsets.
- * TC: the struct below, on the dispatcher's stack. Helpers that move the packet
- * refresh it.
+ *
+ * TC, cgroup_skb and socket_filter: the struct below, on the dispatcher's stack.
+ * Helpers that move the packet refresh it. At TC `data` is the MAC header, at
+ * cgroup_skb the network header, at a socket filter what the socket sees first;
+ * the packet is written to at TC only.
  */
 struct iu_ctx_tc {
-	__u8 *data;			/* MAC header */
+	__u8 *data;			/* where the hook's packet starts */
 	__u8 *data_end;			/* end of the linear part */
 	void *skb;			/* opaque: handed back to helpers */
 	__u32 len;			/* whole packet, paged part included, bytes */
@@ -201,6 +231,57 @@ struct iu_ctx_tc {
 	__u32 mark;
 	__u32 protocol;			/* EtherType, network order in the low 16 bits */
 };					/* 40 bytes */
+
+/* kprobe, kretprobe, uprobe: the kernel's struct pt_regs; the module asserts the layout. */
+struct iu_regs_x86_64 {
+	__u64 r15, r14, r13, r12, bp, bx, r11, r10, r9, r8, ax, cx, dx, si, di, orig_ax;
+	__u64 ip, cs, flags, sp, ss;
+};					/* 168 bytes */
+
+struct iu_ctx_perf_event {
+	const struct iu_regs_x86_64 *regs;	/* of what the event interrupted */
+	__u64 period;			/* of the sample, in what the event counts */
+	__u64 addr;			/* of the sample's data, 0 if the event has none */
+	__u32 user;			/* 1: user space was interrupted */
+	__u32 reserved;
+};					/* 32 bytes */
+
+/*
+ * tracepoint: the record as the tracepoint's format file lays it out. The bytes are
+ * a copy, except that in the place of the first eight, which a program cannot read,
+ * is the kernel address of the record itself: dynamic fields lie beyond the copy.
+ * The memory may be another's who changes it meanwhile.
+ */
+struct iu_ctx_record {
+	const __u8 *data;
+	__u32 len;			/* at least 8 */
+	__u32 reserved;
+};					/* 16 bytes */
+
+/*
+ * fentry, fexit, tp_btf, lsm: arguments as the verifier let the stub read them, one
+ * to a word, bits above its size undefined. The memory may be another's who changes
+ * it meanwhile.
+ */
+struct iu_ctx_args {
+	const __u64 *args;
+	__u32 count;
+	__u32 reserved;
+	__u64 ret;			/* fexit: the return value */
+};					/* 24 bytes */
+
+/* cgroup_sock_addr: a copy, which the runtime writes back if the program changed it and ended well. */
+struct iu_ctx_sock_addr {
+	__u16 family;			/* AF_INET, AF_INET6, or another: then addr and port are 0 */
+	__u16 type;			/* SOCK_* of the socket */
+	__u16 protocol;			/* IPPROTO_* of the socket */
+	__u16 port;			/* network order */
+	__u8 addr[16];			/* AF_INET: the first four */
+	__u32 changed;			/* set by the program */
+};					/* 28 bytes */
+
+/* A cgroup_sock_addr program that returns, rather than faults, adds this to its verdict. */
+#define IU_SOCK_ADDR_RETURNED	0x100u
 
 /*
  * Stacks. A runtime stack is IU_STACK_SIZE bytes, aligned to its size, with a
@@ -292,7 +373,13 @@ struct iu_ctx_tc {
 	X(__u64, iu_rt_tc_vlan_pop, (struct iu_ctx_tc *ctx)) \
 	/* bpf_l3_csum_replace, bpf_l4_csum_replace: the checksum at off, by difference. from and to in network order. */ \
 	X(__u64, iu_rt_tc_csum_l3, (struct iu_ctx_tc *ctx, __u32 off, __u64 from, __u64 to, __u64 flags)) \
-	X(__u64, iu_rt_tc_csum_l4, (struct iu_ctx_tc *ctx, __u32 off, __u64 from, __u64 to, __u64 flags))
+	X(__u64, iu_rt_tc_csum_l4, (struct iu_ctx_tc *ctx, __u32 off, __u64 from, __u64 to, __u64 flags)) \
+	/* Of the task this CPU runs or, in an interrupt, has interrupted: tgid << 32 | pid. */ \
+	X(__u64, iu_rt_task_id, (void)) \
+	/* gid << 32 | uid, in the initial user namespace. */ \
+	X(__u64, iu_rt_task_user, (void)) \
+	/* Its name: 16 bytes, NUL-padded. */ \
+	X(void, iu_rt_task_comm, (__u8 *to))
 
 /* Per-CPU, int: counted down by polls, reached as %gs:iu_rt_fuel. */
 #define IU_RT_FUEL	"iu_rt_fuel"

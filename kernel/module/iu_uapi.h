@@ -61,7 +61,9 @@ struct iu_version {
 	__u32 keys;			/* out: certificates in the keyring */
 	__u32 harvested;		/* out: bit per enum iu_hook whose helpers are known */
 	__u64 stack_bytes;		/* out: vmapped stacks, all CPUs */
-	__u64 reserved[2];
+	__u32 hooks;			/* out: bit per enum iu_hook that this kernel lets a stub call */
+	__u32 reserved0;
+	__u64 reserved;
 };
 
 /* X.509 certificate, DER. -EPERM after KEY_SEAL, -EKEYREJECTED not a certificate, -E2BIG. */

@@ -12,6 +12,7 @@
 #include "dispatch.h"
 #include "ext.h"
 #include "hook.h"
+#include "kfunc.h"
 
 static struct slot {
 	u32 hook;			/* IU_HOOK_NONE: free */
@@ -83,7 +84,7 @@ int iu_slot_new(struct file *file, struct iu_slot_new *a)
 
 	if (a->reserved)
 		return -EINVAL;
-	if (!iu_hook_row(a->hook))
+	if (!iu_hook_row(a->hook) || !(iu_hooks_offered() & BIT(a->hook)))
 		return -EOPNOTSUPP;
 	mutex_lock(&iu_mutex);
 	for (i = 0; i < IU_MAX_SLOTS; i++) {

@@ -26,6 +26,7 @@ IU_KERNEL_SYMBOLS(DECLARE)
 	X(iu_rt_map_push) X(iu_rt_map_pop) X(iu_rt_map_peek) X(iu_rt_map_redirect) \
 	X(iu_rt_ringbuf_output) X(iu_rt_perf_output) \
 	X(iu_rt_read_kernel) X(iu_rt_read_user) \
+	X(iu_rt_task_id) X(iu_rt_task_user) X(iu_rt_task_comm) \
 	X(iu_rt_xdp_adjust_head) X(iu_rt_xdp_adjust_tail) \
 	X(iu_rt_xdp_len) X(iu_rt_xdp_load) X(iu_rt_xdp_store) \
 	X(iu_rt_tc_pull) X(iu_rt_tc_load) X(iu_rt_tc_store) \

@@ -94,7 +94,7 @@ struct prog {
 	__u32 (*entry)(void *ctx);
 	__u32 stack;
 	__s32 on_fault;
-	__u64 reserved;
+	__u64 args;
 };
 
 IN(IU_SEC_PROG) const struct prog iu_progs[] = {

@@ -3,7 +3,7 @@
 // Programs. First, before anything is instrumented, the function of each marker
 // becomes the program's entry:
 //
-//   before: @M = internal constant <{ [40 x i8], ptr }> <{ c"drop\00…", ptr @shim }>, section ".iu.marker"
+//   before: @M = internal constant <{ [40 x i8], ptr, i64 }> <{ c"drop\00…", ptr @shim, i64 0 }>, section ".iu.marker"
 //           define internal i32 @shim(ptr %ctx) { … }
 //   after:  define internal i32 @iu_entry_drop(ptr %ctx) { … }
 //
@@ -71,7 +71,7 @@ void makeEntry(Module &M, const Marker &P, Report &R, Findings &E) {
   F->setUnnamedAddr(GlobalValue::UnnamedAddr::None);
   F->removeFnAttr(Attribute::Cold);
   F->removeFnAttr(Attribute::AlwaysInline);
-  R.Programs.push_back({P.Name, P.Hook, P.OnFault, Symbol});
+  R.Programs.push_back({P.Name, P.Hook, P.OnFault, P.Args, Symbol});
 }
 
 void addFuel(Function &F) {
@@ -184,7 +184,7 @@ void finishEntries(Module &M, const CallGraph &G, const Package &P, Report &R, F
     // The stack bound is the toolchain's to fill in: it knows the frames.
     Progs.push_back(ConstantStruct::get(
         ProgTy, {padded(C, Prog.Name, IU_ABI_NAME_LEN), U32(Prog.Hook), U32(Flags), F, U32(0),
-                 U32(uint32_t(Prog.OnFault)), ConstantInt::get(I64, 0)}));
+                 U32(uint32_t(Prog.OnFault)), ConstantInt::get(I64, Prog.Args)}));
   }
   define(M, ConstantArray::get(ArrayType::get(ProgTy, Progs.size()), Progs), "iu.prog", IU_SEC_PROG);
   define(M,

@@ -27,6 +27,7 @@ struct ProgramReport {
   std::string Name;
   uint32_t Hook;
   int32_t OnFault;
+  uint64_t Args;
   std::string Entry;
   bool Polls = false;
   bool StackChecks = false;

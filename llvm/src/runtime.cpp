@@ -39,7 +39,7 @@ template <typename R, typename... A> struct Signature<R(A...)> {
 };
 
 static_assert(sizeof(iu_abi_info) == 160 && sizeof(iu_abi_prog) == 64 &&
-                  sizeof(iu_abi_marker) == 48 && sizeof(iu_abi_map) == 80 &&
+                  sizeof(iu_abi_marker) == 56 && sizeof(iu_abi_map) == 80 &&
                   sizeof(iu_abi_param) == 64 && sizeof(iu_abi_kreloc) == 168,
               "the sizes that iu_abi.h promises");
 

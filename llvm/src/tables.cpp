@@ -118,7 +118,8 @@ std::vector<Marker> readMarkers(Module &M, Findings &E) {
       return;
     Marker P{R.name(), uint32_t(R.number(offsetof(iu_abi_marker, hook), 4)),
              int32_t(R.number(offsetof(iu_abi_marker, on_fault), 4)),
-             R.function(offsetof(iu_abi_marker, func)), &G};
+             R.function(offsetof(iu_abi_marker, func)),
+             R.number(offsetof(iu_abi_marker, args), 8), &G};
     if (P.Hook == IU_HOOK_NONE || P.Hook >= IU_HOOK_MAX)
       R.bad("has unknown hook " + Twine(P.Hook));
     Names.push_back(P.Name);

@@ -18,6 +18,7 @@ struct Marker {
   uint32_t Hook;
   int32_t OnFault;
   llvm::Function *Func;
+  uint64_t Args;
   llvm::GlobalVariable *Global;
 };
 

@@ -4,8 +4,8 @@
 target datalayout = "e-m:e-p270:32:32-p271:32:32-p272:64:64-i64:64-i128:128-f80:128-n8:16:32:64-S128"
 target triple = "x86_64-unknown-none-elf"
 
-@M = internal constant <{ [40 x i8], ptr }> <{ [40 x i8] c"p\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\01\00\00\00\02\00\00\00", ptr @shim }>, section ".iu.marker", align 8
-@N = internal constant <{ [40 x i8], ptr }> <{ [40 x i8] c"q\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\01\00\00\00\02\00\00\00", ptr @quick }>, section ".iu.marker", align 8
+@M = internal constant <{ [40 x i8], ptr, i64 }> <{ [40 x i8] c"p\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\01\00\00\00\02\00\00\00", ptr @shim, i64 0 }>, section ".iu.marker", align 8
+@N = internal constant <{ [40 x i8], ptr, i64 }> <{ [40 x i8] c"q\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\01\00\00\00\02\00\00\00", ptr @quick, i64 0 }>, section ".iu.marker", align 8
 @table = internal constant [2 x ptr] [ptr @f0, ptr @f1]
 @llvm.compiler.used = appending global [2 x ptr] [ptr @M, ptr @N], section "llvm.metadata"
 

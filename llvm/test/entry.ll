@@ -12,7 +12,7 @@ target triple = "x86_64-unknown-none-elf"
 ; CHECK-SAME: {{.*}} c"again\00{{.*}} i32 1, i32 0, ptr @iu_entry_again, i32 0, i32 1, i64 0
 ; CHECK-SAME: {{.*}} c"packed\00{{.*}} i32 2, i32 1, ptr @iu_entry_packed, i32 0, i32 -1, i64 0
 ; CHECK-SAME: {{.*}} c"shared\00{{.*}} i32 1, i32 3, ptr @iu_entry_shared, i32 0, i32 2, i64 0
-; CHECK-SAME: {{.*}} c"struct\00{{.*}} i32 1, i32 0, ptr @iu_entry_struct, i32 0, i32 2, i64 0
+; CHECK-SAME: {{.*}} c"struct\00{{.*}} i32 7, i32 0, ptr @iu_entry_struct, i32 0, i32 2, i64 -9223372036854774135
 ; CHECK-SAME: section ".iu.prog", align 8
 ; CHECK: @iu.info = internal constant { i32, i16, i16, [64 x i8], [64 x i8], [3 x i64] } { i32 1480938825, i16 1, i16 62,
 ; CHECK-SAME: c"pkg\00
@@ -21,10 +21,10 @@ target triple = "x86_64-unknown-none-elf"
 ; CHECK: @llvm.compiler.used = appending {{.*}} [ptr @CACHE, ptr @iu.prog, ptr @iu.info]
 
 @CACHE = internal global [80 x i8] c"cache\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\02\00\00\00\04\00\00\00\08\00\00\00\10\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00", section ".iu.map", align 8
-@packed = internal constant <{ [40 x i8], ptr }> <{ [40 x i8] c"packed\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\02\00\00\00\FF\FF\FF\FF", ptr @f_packed }>, section ".iu.marker", align 8
-@struct = internal constant { [32 x i8], i32, i32, ptr } { [32 x i8] c"struct\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00", i32 1, i32 2, ptr @f_struct }, section ".iu.marker", align 8
-@pieces = internal constant <{ [6 x i8], [26 x i8], [4 x i8], [4 x i8], ptr }> <{ [6 x i8] c"shared", [26 x i8] zeroinitializer, [4 x i8] c"\01\00\00\00", [4 x i8] c"\02\00\00\00", ptr @f_shared }>, section ".iu.marker", align 8
-@again = internal constant <{ [40 x i8], ptr }> <{ [40 x i8] c"again\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\01\00\00\00\01\00\00\00", ptr @f_struct }>, section ".iu.marker", align 8
+@packed = internal constant <{ [40 x i8], ptr, i64 }> <{ [40 x i8] c"packed\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\02\00\00\00\FF\FF\FF\FF", ptr @f_packed, i64 0 }>, section ".iu.marker", align 8
+@struct = internal constant { [32 x i8], i32, i32, ptr, i64 } { [32 x i8] c"struct\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00", i32 7, i32 2, ptr @f_struct, i64 -9223372036854774135 }, section ".iu.marker", align 8
+@pieces = internal constant <{ [6 x i8], [26 x i8], [4 x i8], [4 x i8], ptr, [8 x i8] }> <{ [6 x i8] c"shared", [26 x i8] zeroinitializer, [4 x i8] c"\01\00\00\00", [4 x i8] c"\02\00\00\00", ptr @f_shared, [8 x i8] zeroinitializer }>, section ".iu.marker", align 8
+@again = internal constant <{ [40 x i8], ptr, i64 }> <{ [40 x i8] c"again\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\01\00\00\00\01\00\00\00", ptr @f_struct, i64 0 }>, section ".iu.marker", align 8
 @llvm.compiler.used = appending global [5 x ptr] [ptr @packed, ptr @CACHE, ptr @struct, ptr @pieces, ptr @again], section "llvm.metadata"
 
 ; Polls: the fuel is set and given back. What was proven about memory is not true

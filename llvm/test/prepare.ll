@@ -8,7 +8,7 @@ target triple = "x86_64-unknown-none-elf"
 $group = comdat any
 
 ; CHECK: @M = internal constant
-@M = constant <{ [40 x i8], ptr }> <{ [40 x i8] c"p\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\01\00\00\00\02\00\00\00", ptr @shim }>, section ".iu.marker", align 8
+@M = constant <{ [40 x i8], ptr, i64 }> <{ [40 x i8] c"p\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\01\00\00\00\02\00\00\00", ptr @shim, i64 0 }>, section ".iu.marker", align 8
 ; CHECK: @P = internal externally_initialized global
 @P = constant [64 x i8] zeroinitializer, section ".iu.param", align 8
 ; CHECK: @llvm.compiler.used = appending {{.*}} [2 x ptr] [ptr @M, ptr @P]

@@ -297,14 +297,14 @@ CHANGE(info_name_escape, info(o)->name[0] = 27)
 CHANGE(info_reserved, info(o)->reserved[2] = 1)
 CHANGE(prog_size, sh(o, IU_SEC_PROG)->sh_size -= 1)
 CHANGE(prog_none, sh(o, IU_SEC_PROG)->sh_size = 0; sh(o, ".rela.iu.prog")->sh_size = 0)
-CHANGE(prog_hook, prog(o)->hook = IU_HOOK_KPROBE)
+CHANGE(prog_hook, prog(o)->hook = IU_HOOK_MAX)
 CHANGE(prog_flags, prog(o)->flags = 4)
 CHANGE(prog_stack, prog(o)->stack = 0)
 CHANGE(prog_stack_max, prog(o)->stack = IU_STACK_SIZE - IU_STACK_RESERVE)
 CHANGE(prog_stack_over, prog(o)->stack = IU_STACK_SIZE - IU_STACK_RESERVE + 1)
 CHANGE(prog_verdict, prog(o)->on_fault = 4)
 CHANGE(prog_verdict_tc, prog(o)[1].on_fault = -2)
-CHANGE(prog_reserved, prog(o)->reserved = 1)
+CHANGE(prog_args, prog(o)->args = IU_ARG_U32)
 CHANGE(prog_name, prog(o)->name[0] = ' ')
 CHANGE(prog_reloc, ((Elf64_Rela *)body(o, ".rela.iu.prog"))->r_offset += 8)
 CHANGE(map_bound, map(o)->map = 1)
@@ -369,7 +369,7 @@ static const struct test tests[] = {
 	NO(info_name_tail, "name"), NO(info_name_escape, "name"), NO(info_reserved, "reserved"),
 	NO(prog_size, "another size"), NO(prog_none, "no program"), NO(prog_hook, "hook"),
 	NO(prog_flags, "flag"), NO(prog_stack, "neither"), NO(prog_stack_over, "larger"),
-	NO(prog_verdict, "verdict"), NO(prog_verdict_tc, "verdict"), NO(prog_reserved, "reserved"),
+	NO(prog_verdict, "verdict"), NO(prog_verdict_tc, "verdict"), NO(prog_args, "arguments"),
 	NO(prog_name, "program name"), NO(prog_reloc, "where the ABI has none"),
 	NO(map_bound, "reserved"), NO(map_data, "reserved"), NO(map_stride, "reserved"),
 	NO(map_size, "another size"), NO(map_reloc, "where the ABI has none"),

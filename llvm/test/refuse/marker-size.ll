@@ -1,10 +1,10 @@
 ; RUN: not %iu -passes='iu<name=t;version=1.0.0>' -disable-output %s 2>&1 | FileCheck %s
-; CHECK: static 'a' in section '.iu.marker' is not of 48 bytes
+; CHECK: static 'a' in section '.iu.marker' is not of 56 bytes
 ; CHECK-NOT: Stack dump
 target datalayout = "e-m:e-p270:32:32-p271:32:32-p272:64:64-i64:64-i128:128-f80:128-n8:16:32:64-S128"
 target triple = "x86_64-unknown-none-elf"
 
-@a = internal constant [47 x i8] zeroinitializer, section ".iu.marker", align 8
+@a = internal constant [55 x i8] zeroinitializer, section ".iu.marker", align 8
 define internal i32 @shim(ptr %ctx) {
   ret i32 2
 }

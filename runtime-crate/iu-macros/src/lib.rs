@@ -46,6 +46,166 @@ pub fn tc(args: TokenStream, item: TokenStream) -> TokenStream {
     expand(hook::expand(&hook::TC, args.into(), item.into()))
 }
 
+/// Makes a function a program at a kernel function's entry, or at any instruction of the kernel.
+///
+/// ```ignore
+/// #[kprobe]
+/// fn name(ctx: KprobeContext) { … }
+/// ```
+///
+/// `name = "…"` replaces the function's name.
+#[proc_macro_attribute]
+pub fn kprobe(args: TokenStream, item: TokenStream) -> TokenStream {
+    expand(hook::expand(&hook::KPROBE, args.into(), item.into()))
+}
+
+/// Makes a function a program at a kernel function's return.
+///
+/// ```ignore
+/// #[kretprobe]
+/// fn name(ctx: KretprobeContext) { … }
+/// ```
+///
+/// `name = "…"` replaces the function's name.
+#[proc_macro_attribute]
+pub fn kretprobe(args: TokenStream, item: TokenStream) -> TokenStream {
+    expand(hook::expand(&hook::KRETPROBE, args.into(), item.into()))
+}
+
+/// Makes a function a program at an instruction, or a function's return, of a program in user space.
+///
+/// ```ignore
+/// #[uprobe]
+/// fn name(ctx: UprobeContext) { … }
+/// ```
+///
+/// `name = "…"` replaces the function's name.
+#[proc_macro_attribute]
+pub fn uprobe(args: TokenStream, item: TokenStream) -> TokenStream {
+    expand(hook::expand(&hook::UPROBE, args.into(), item.into()))
+}
+
+/// Makes a function a program at a tracepoint, with its record.
+///
+/// ```ignore
+/// #[tracepoint]
+/// fn name(ctx: TracepointContext) { … }
+/// ```
+///
+/// `name = "…"` replaces the function's name.
+#[proc_macro_attribute]
+pub fn tracepoint(args: TokenStream, item: TokenStream) -> TokenStream {
+    expand(hook::expand(&hook::TRACEPOINT, args.into(), item.into()))
+}
+
+/// Makes a function a program at the samples of a perf event.
+///
+/// ```ignore
+/// #[perf_event]
+/// fn name(ctx: PerfEventContext) { … }
+/// ```
+///
+/// `name = "…"` replaces the function's name.
+#[proc_macro_attribute]
+pub fn perf_event(args: TokenStream, item: TokenStream) -> TokenStream {
+    expand(hook::expand(&hook::PERF_EVENT, args.into(), item.into()))
+}
+
+/// Makes a function a program at a kernel function's entry, with typed arguments.
+///
+/// ```ignore
+/// #[fentry]
+/// fn name(ctx: FentryContext<(i32, KernelPtr)>) { … }
+/// ```
+///
+/// `name = "…"` replaces the function's name.
+#[proc_macro_attribute]
+pub fn fentry(args: TokenStream, item: TokenStream) -> TokenStream {
+    expand(hook::expand(&hook::FENTRY, args.into(), item.into()))
+}
+
+/// Makes a function a program at a kernel function's return, with typed arguments and return value.
+///
+/// ```ignore
+/// #[fexit]
+/// fn name(ctx: FexitContext<(i32, KernelPtr), i32>) { … }
+/// ```
+///
+/// `name = "…"` replaces the function's name.
+#[proc_macro_attribute]
+pub fn fexit(args: TokenStream, item: TokenStream) -> TokenStream {
+    expand(hook::expand(&hook::FEXIT, args.into(), item.into()))
+}
+
+/// Makes a function a program at a tracepoint, with its typed arguments.
+///
+/// ```ignore
+/// #[tp_btf]
+/// fn name(ctx: TpBtfContext<(bool, KernelPtr)>) { … }
+/// ```
+///
+/// `name = "…"` replaces the function's name.
+#[proc_macro_attribute]
+pub fn tp_btf(args: TokenStream, item: TokenStream) -> TokenStream {
+    expand(hook::expand(&hook::TP_BTF, args.into(), item.into()))
+}
+
+/// Makes a function a program at a hook of the Linux security modules.
+///
+/// ```ignore
+/// #[lsm]
+/// fn name(ctx: LsmContext<(KernelPtr,)>) -> LsmAction { … }
+/// ```
+///
+/// `on_fault` is `allow` (the default) or `deny`.
+/// `name = "…"` replaces the function's name.
+#[proc_macro_attribute]
+pub fn lsm(args: TokenStream, item: TokenStream) -> TokenStream {
+    expand(hook::expand(&hook::LSM, args.into(), item.into()))
+}
+
+/// Makes a function a program at the packets of a cgroup's sockets.
+///
+/// ```ignore
+/// #[cgroup_skb]
+/// fn name(ctx: CgroupSkbContext) -> CgroupAction { … }
+/// ```
+///
+/// `on_fault` is `allow` (the default) or `deny`.
+/// `name = "…"` replaces the function's name.
+#[proc_macro_attribute]
+pub fn cgroup_skb(args: TokenStream, item: TokenStream) -> TokenStream {
+    expand(hook::expand(&hook::CGROUP_SKB, args.into(), item.into()))
+}
+
+/// Makes a function a program at the addresses that a cgroup's sockets bind, connect or send to.
+///
+/// ```ignore
+/// #[cgroup_sock_addr]
+/// fn name(ctx: SockAddrContext) -> CgroupAction { … }
+/// ```
+///
+/// `on_fault` is `allow` (the default) or `deny`.
+/// `name = "…"` replaces the function's name.
+#[proc_macro_attribute]
+pub fn cgroup_sock_addr(args: TokenStream, item: TokenStream) -> TokenStream {
+    expand(hook::expand(&hook::CGROUP_SOCK_ADDR, args.into(), item.into()))
+}
+
+/// Makes a function a program that filters the packets of a socket.
+///
+/// ```ignore
+/// #[socket_filter]
+/// fn name(ctx: SocketFilterContext) -> SocketFilterAction { … }
+/// ```
+///
+/// `on_fault` is `keep` (the default) or `drop`.
+/// `name = "…"` replaces the function's name.
+#[proc_macro_attribute]
+pub fn socket_filter(args: TokenStream, item: TokenStream) -> TokenStream {
+    expand(hook::expand(&hook::SOCKET_FILTER, args.into(), item.into()))
+}
+
 /// Declares a map.
 ///
 /// ```ignore

@@ -16,6 +16,30 @@ pub mod hook {
     pub const XDP: u32 = 1;
     /// TC (clsact or TCX).
     pub const TC: u32 = 2;
+    /// Entry of a kernel function, or any instruction.
+    pub const KPROBE: u32 = 3;
+    /// A tracepoint, by its record.
+    pub const TRACEPOINT: u32 = 4;
+    /// A counter or clock of perf.
+    pub const PERF_EVENT: u32 = 5;
+    /// Entry of a kernel function, by its BTF.
+    pub const FENTRY: u32 = 6;
+    /// Return of a kernel function, by its BTF.
+    pub const FEXIT: u32 = 7;
+    /// A tracepoint, by its BTF.
+    pub const TP_BTF: u32 = 8;
+    /// A hook of the Linux security modules.
+    pub const LSM: u32 = 9;
+    /// Packets of a cgroup's sockets.
+    pub const CGROUP_SKB: u32 = 10;
+    /// Addresses that a cgroup's sockets bind or connect to.
+    pub const CGROUP_SOCK_ADDR: u32 = 11;
+    /// Packets of one socket.
+    pub const SOCKET_FILTER: u32 = 12;
+    /// Return of a kernel function.
+    pub const KRETPROBE: u32 = 13;
+    /// An instruction of a program in user space.
+    pub const UPROBE: u32 = 14;
 }
 
 /// Map types (`enum bpf_map_type` of `linux/bpf.h`).
@@ -74,6 +98,37 @@ pub mod call {
     pub const FORCE_WAKEUP: u64 = 2;
 }
 
+/// What a program takes an argument for (`enum iu_arg`).
+pub mod arg {
+    /// `IU_ARG_U8` and so on.
+    pub const U8: u64 = 1;
+    #[allow(missing_docs)]
+    pub const U16: u64 = 2;
+    #[allow(missing_docs)]
+    pub const U32: u64 = 3;
+    #[allow(missing_docs)]
+    pub const U64: u64 = 4;
+    #[allow(missing_docs)]
+    pub const I8: u64 = 5;
+    #[allow(missing_docs)]
+    pub const I16: u64 = 6;
+    #[allow(missing_docs)]
+    pub const I32: u64 = 7;
+    #[allow(missing_docs)]
+    pub const I64: u64 = 8;
+    /// A pointer.
+    pub const PTR: u64 = 9;
+    #[allow(missing_docs)]
+    pub const BOOL: u64 = 10;
+    /// 64 bits of whatever it is.
+    pub const ANY: u64 = 11;
+    /// Most arguments of a program.
+    pub const MAX: usize = 12;
+}
+
+/// Added to its verdict by a `cgroup_sock_addr` program that returns.
+pub const SOCK_ADDR_RETURNED: u32 = 0x100;
+
 /// Update flags of `linux/bpf.h`.
 pub mod update {
     /// Create or replace.
@@ -96,6 +151,8 @@ pub struct Marker<F> {
     pub on_fault: i32,
     /// The C entry.
     pub func: F,
+    /// Kinds of its arguments, [`arg`], four bits each; the return value's on top.
+    pub args: u64,
 }
 
 /// `struct iu_abi_map`, one per map in `.iu.map`.
@@ -234,8 +291,97 @@ pub struct CtxTc {
     pub protocol: u32,
 }
 
+/// Registers of x86-64, as the kernel's `struct pt_regs` has them.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct Regs {
+    pub r15: u64,
+    pub r14: u64,
+    pub r13: u64,
+    pub r12: u64,
+    pub bp: u64,
+    pub bx: u64,
+    pub r11: u64,
+    pub r10: u64,
+    pub r9: u64,
+    pub r8: u64,
+    pub ax: u64,
+    pub cx: u64,
+    pub dx: u64,
+    pub si: u64,
+    pub di: u64,
+    pub orig_ax: u64,
+    pub ip: u64,
+    pub cs: u64,
+    pub flags: u64,
+    pub sp: u64,
+    pub ss: u64,
+}
+
+/// `struct iu_ctx_perf_event`.
+#[repr(C)]
+pub struct CtxPerfEvent {
+    /// Of what the event interrupted.
+    pub regs: *const Regs,
+    /// Of the sample.
+    pub period: u64,
+    /// Of the sample's data, or 0.
+    pub addr: u64,
+    /// 1 if user space was interrupted.
+    pub user: u32,
+    /// Zero.
+    pub reserved: u32,
+}
+
+/// `struct iu_ctx_record`.
+#[repr(C)]
+pub struct CtxRecord {
+    /// The record, its address in the first eight bytes.
+    pub data: *const u8,
+    /// Bytes of the copy, at least 8.
+    pub len: u32,
+    /// Zero.
+    pub reserved: u32,
+}
+
+/// `struct iu_ctx_args`.
+#[repr(C)]
+pub struct CtxArgs {
+    /// One word each.
+    pub args: *const u64,
+    /// Words.
+    pub count: u32,
+    /// Zero.
+    pub reserved: u32,
+    /// The return value.
+    pub ret: u64,
+}
+
+/// `struct iu_ctx_sock_addr`.
+#[repr(C)]
+pub struct CtxSockAddr {
+    /// `AF_INET`, `AF_INET6`, or another.
+    pub family: u16,
+    /// `SOCK_*`.
+    pub socket_type: u16,
+    /// `IPPROTO_*`.
+    pub protocol: u16,
+    /// Network order.
+    pub port: u16,
+    /// The first four for IPv4.
+    pub addr: [u8; 16],
+    /// Whether port or addr were written.
+    pub changed: u32,
+}
+
 const _: () = {
-    assert!(size_of::<Marker<extern "C" fn()>>() == 48);
+    assert!(size_of::<Regs>() == 168 && offset_of!(Regs, di) == 112);
+    assert!(size_of::<CtxPerfEvent>() == 32 && offset_of!(CtxPerfEvent, user) == 24);
+    assert!(size_of::<CtxRecord>() == 16 && offset_of!(CtxRecord, len) == 8);
+    assert!(size_of::<CtxArgs>() == 24 && offset_of!(CtxArgs, ret) == 16);
+    assert!(size_of::<CtxSockAddr>() == 28 && offset_of!(CtxSockAddr, changed) == 24);
+    assert!(size_of::<Marker<extern "C" fn()>>() == 56);
     assert!(offset_of!(Marker<extern "C" fn()>, func) == 40);
     assert!(size_of::<Map>() == 80 && align_of::<Map>() == 8);
     assert!(offset_of!(Map, map) == 56 && offset_of!(Map, data) == 64);

@@ -29,7 +29,8 @@ errnos! {
     TOO_BIG = 7, "More than fits: a full hash map, an index beyond an array.";
     AGAIN = 11, "Try again.";
     NOMEM = 12, "Out of memory.";
-    FAULT = 14, "Outside of the packet.";
+    ACCES = 13, "Permission denied.";
+    FAULT = 14, "Outside of the packet, or no memory at this address.";
     BUSY = 16, "Taken by another CPU or context.";
     EXIST = 17, "The element exists.";
     INVAL = 22, "An argument is out of range.";

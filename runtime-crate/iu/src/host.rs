@@ -35,6 +35,9 @@ use crate::sys::host as state;
 use crate::sys::kreloc::Resolved;
 use crate::{Errno, Param, ParamValue, TcAction, TcContext, XdpAction, XdpContext, abi};
 
+mod hooks;
+pub use hooks::*;
+
 /// Number of CPUs that programs may run on.
 pub const CPUS: u32 = state::CPUS;
 /// Room in front of an XDP packet, bytes (`XDP_PACKET_HEADROOM`).
@@ -92,7 +95,7 @@ fn set_kernel(ty: &str, field: &str, r: Resolved) {
 /// Makes up memory of the kernel at an address, for types of [`crate::kernel`] and
 /// [`crate::read`]. From then on there is no other in this world.
 pub fn set_memory(addr: u64, bytes: &[u8]) {
-    state::lock(&state::world().memory).push((addr, bytes.to_vec()));
+    state::world().put_memory(false, addr, bytes);
 }
 
 /// Sets a parameter.

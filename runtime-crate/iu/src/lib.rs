@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 //! Linux kernel extensions in safe Rust.
 //!
-//! An extension is a `no_std` library whose functions, marked with [`macro@xdp`]
-//! or [`macro@tc`], run natively in the kernel at an eBPF hook. `iupkg build` turns the
+//! An extension is a `no_std` library whose functions, marked with [`macro@xdp`],
+//! [`macro@kprobe`] or another of the hooks, run natively in the kernel at an eBPF hook. `iupkg build` turns the
 //! crate into an object; the runtime module `iu.ko` runs it. What the compiler
 //! cannot prove (that a program ends, that its stack suffices, that a panic
 //! leaves nothing behind) the toolchain and the runtime see to.
@@ -58,21 +58,28 @@ extern crate self as iu;
 
 pub mod abi;
 pub mod arena;
+pub mod args;
+mod cgroup;
 pub mod cpu;
 mod errno;
 pub mod guard;
 pub mod kernel;
 pub mod log;
 pub mod map;
+pub mod mem;
 pub mod net;
 mod param;
+mod probe;
 pub mod random;
 pub mod read;
 #[allow(unsafe_code)]
 mod sys;
+pub mod task;
 mod tc;
 pub mod text;
 pub mod time;
+mod tracepoint;
+mod tracing;
 mod xdp;
 
 #[cfg(not(target_os = "none"))]
@@ -82,11 +89,20 @@ pub mod host;
 #[path = "private.rs"]
 pub mod __private;
 
+pub use cgroup::{
+    CgroupAction, CgroupSkbContext, SockAddrContext, SocketFilterAction, SocketFilterContext,
+};
 pub use errno::Errno;
-pub use iu_macros::{debug, error, info, map, param, plain, tc, warn, xdp};
+pub use iu_macros::{
+    cgroup_skb, cgroup_sock_addr, debug, error, fentry, fexit, info, kprobe, kretprobe, lsm, map,
+    param, perf_event, plain, socket_filter, tc, tp_btf, tracepoint, uprobe, warn, xdp,
+};
 pub use iu_macros::{kconfig, kernel_enum, kernel_size, kernel_struct};
 pub use param::{Param, ParamValue};
+pub use probe::{KprobeContext, KretprobeContext, PerfEventContext, Regs, UprobeContext};
 pub use tc::{Behind, Change, TcAction, TcContext};
+pub use tracepoint::TracepointContext;
+pub use tracing::{FentryContext, FexitContext, LsmAction, LsmContext, TpBtfContext};
 pub use xdp::{XdpAction, XdpContext};
 pub use zerocopy;
 
@@ -97,8 +113,15 @@ pub mod prelude {
         LruPerCpuHash, PerCpuArray, PerCpuHash, PerfEventArray, Plain, Queue, RingBuf, Stack,
         StackTrace,
     };
+    pub use crate::mem::{KernelPtr, UserPtr};
     pub use crate::{
-        Errno, Param, TcAction, TcContext, XdpAction, XdpContext, cpu, net, random, time,
+        CgroupAction, CgroupSkbContext, Errno, FentryContext, FexitContext, KprobeContext,
+        KretprobeContext, LsmAction, LsmContext, Param, PerfEventContext, SockAddrContext,
+        SocketFilterAction, SocketFilterContext, TcAction, TcContext, TpBtfContext,
+        TracepointContext, UprobeContext, XdpAction, XdpContext, cpu, net, random, task, time,
     };
-    pub use crate::{debug, error, info, map, param, plain, tc, warn, xdp};
+    pub use crate::{
+        cgroup_skb, cgroup_sock_addr, debug, error, fentry, fexit, info, kprobe, kretprobe, lsm,
+        map, param, perf_event, plain, socket_filter, tc, tp_btf, tracepoint, uprobe, warn, xdp,
+    };
 }

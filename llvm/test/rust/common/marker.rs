@@ -13,6 +13,7 @@ pub struct Marker {
     pub hook: u32,
     pub on_fault: i32,
     pub func: extern "C" fn(*mut Xdp) -> u32,
+    pub args: u64,
 }
 unsafe impl Sync for Marker {}
 
@@ -60,6 +61,7 @@ macro_rules! program {
                 hook: 1,
                 on_fault: 2,
                 func: shim,
+                args: 0,
             };
         };
     };

@@ -2,7 +2,7 @@
 //! The runtime in user space, for tests: the same functions, the same promises.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ptr::NonNull;
 use std::slice;
 use std::string::String;
@@ -13,6 +13,7 @@ use std::vec::Vec;
 pub(crate) use super::host_held::*;
 pub(crate) use super::host_map::*;
 use super::kreloc::Resolved;
+pub(crate) use super::host_trace::*;
 use super::packet::{TcEntry, XdpEntry};
 use crate::abi;
 use crate::{Errno, TcAction, TcContext, XdpAction, XdpContext, host};
@@ -27,13 +28,27 @@ pub(crate) struct State {
     pub(super) maps: Mutex<HashMap<usize, Store>>,
     pub(crate) params: Mutex<HashMap<usize, u64>>,
     pub(crate) log: Mutex<Vec<(u32, String)>>,
+    pub(crate) task: Mutex<host::Task>,
+    /// Pieces of memory, those of user space with true, by their address.
+    memory: Mutex<BTreeMap<(bool, u64), Vec<u8>>>,
     /// Nanoseconds; 0 follows the real clock.
     pub(crate) clock: AtomicU64,
     random: AtomicU32,
     /// By type and member.
     pub(crate) kernel: Mutex<HashMap<(String, String), Resolved>>,
-    /// Memory of a kernel that a test has made up: address and bytes.
-    pub(crate) memory: Mutex<Vec<(u64, Vec<u8>)>>,
+}
+
+impl State {
+    pub(crate) fn put_memory(&self, user: bool, addr: u64, bytes: &[u8]) {
+        lock(&self.memory).insert((user, addr), bytes.to_vec());
+    }
+
+    /// What there is from an address on, to the end of its piece.
+    pub(crate) fn memory_at(&self, user: bool, addr: u64) -> Option<Vec<u8>> {
+        let memory = lock(&self.memory);
+        let (&(_, start), bytes) = memory.range((user, 0)..=(user, addr)).next_back()?;
+        bytes.get((addr - start) as usize..).filter(|b| !b.is_empty()).map(<[u8]>::to_vec)
+    }
 }
 
 std::thread_local! {
@@ -258,41 +273,50 @@ pub(crate) unsafe fn iu_rt_tc_csum_l4(
     unsafe { csum(ctx, off, from, to, flags) }
 }
 
-/// Of the memory that the test has made up; if it has not, of user space's own.
-unsafe fn read(to: *mut u8, from: u64, len: u32) -> u64 {
-    let world = world();
-    let memory = lock(&world.memory);
-    if !memory.is_empty() {
-        let found = memory.iter().find_map(|(base, bytes)| {
-            let at = usize::try_from(from.checked_sub(*base)?).ok()?;
-            bytes.get(at..)?.get(..len as usize)
-        });
-        // SAFETY: `to` has len bytes, and so has what was found.
-        unsafe {
-            match found {
-                Some(src) => std::ptr::copy_nonoverlapping(src.as_ptr(), to, src.len()),
-                None => to.write_bytes(0, len as usize),
-            }
-        }
-        return if found.is_some() { 0 } else { fail(Errno::FAULT) };
+/// What a test has put there, else user space's own memory: of that the kernel copies,
+/// so that an address where nothing is gives an error here too.
+///
+/// # Safety
+/// `to` has len bytes.
+unsafe fn read(user: bool, to: *mut u8, from: u64, len: u32) -> u64 {
+    // SAFETY: the caller's promise.
+    let to = unsafe { slice::from_raw_parts_mut(to, len as usize) };
+    let there = world().memory_at(user, from);
+    if let Some(b) = there.as_deref().and_then(|b| b.get(..to.len())) {
+        to.copy_from_slice(b);
+        return 0;
     }
+    if there.is_none() && own_memory(to, from) {
+        return 0;
+    }
+    to.fill(0);
+    fail(Errno::FAULT)
+}
+
+#[cfg(not(miri))]
+fn own_memory(to: &mut [u8], from: u64) -> bool {
+    use std::os::unix::fs::FileExt;
+    std::fs::File::open("/proc/self/mem").is_ok_and(|f| f.read_exact_at(to, from).is_ok())
+}
+
+/// Miri has no such file, and finds it out itself if a test's address is wrong.
+#[cfg(miri)]
+fn own_memory(to: &mut [u8], from: u64) -> bool {
     let from = std::ptr::with_exposed_provenance::<u8>(from as usize);
     if from.is_null() {
-        // SAFETY: `to` has len bytes.
-        unsafe { to.write_bytes(0, len as usize) };
-        return fail(Errno::FAULT);
+        return false;
     }
     // SAFETY: tests pass addresses of their own live values.
-    unsafe { from.copy_to(to, len as usize) };
-    0
+    unsafe { from.copy_to(to.as_mut_ptr(), to.len()) };
+    true
 }
 
 pub(crate) unsafe fn iu_rt_read_kernel(to: *mut u8, from: u64, len: u32) -> u64 {
     // SAFETY: passed on from the caller.
-    unsafe { read(to, from, len) }
+    unsafe { read(false, to, from, len) }
 }
 
 pub(crate) unsafe fn iu_rt_read_user(to: *mut u8, from: u64, len: u32) -> u64 {
     // SAFETY: passed on from the caller.
-    unsafe { read(to, from, len) }
+    unsafe { read(true, to, from, len) }
 }

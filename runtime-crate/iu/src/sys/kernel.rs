@@ -96,6 +96,9 @@ unsafe extern "C" {
         to: u64,
         flags: u64,
     ) -> u64;
+    pub(crate) fn iu_rt_task_id() -> u64;
+    pub(crate) fn iu_rt_task_user() -> u64;
+    pub(crate) fn iu_rt_task_comm(to: *mut u8);
 }
 
 /// Value of a parameter: the runtime set it before the program could run, and it

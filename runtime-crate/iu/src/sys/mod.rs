@@ -13,6 +13,8 @@ pub(crate) mod host;
 mod host_held;
 #[cfg(not(target_os = "none"))]
 mod host_map;
+#[cfg(not(target_os = "none"))]
+mod host_trace;
 #[cfg(target_os = "none")]
 pub(crate) mod kernel;
 pub(crate) mod kreloc;
@@ -20,6 +22,7 @@ pub(crate) mod locked;
 pub(crate) mod packet;
 pub(crate) mod param;
 pub(crate) mod ring;
+pub(crate) mod trace;
 pub(crate) mod value;
 
 #[cfg(not(target_os = "none"))]

@@ -16,6 +16,14 @@ pub struct XdpEntry(NonNull<abi::XdpBuff>);
 #[repr(transparent)]
 pub struct TcEntry(NonNull<abi::CtxTc>);
 
+/// The pointer that the runtime hands to a cgroup_skb program's C entry.
+#[repr(transparent)]
+pub struct CgroupSkbEntry(NonNull<abi::CtxTc>);
+
+/// The pointer that the runtime hands to a socket filter's C entry.
+#[repr(transparent)]
+pub struct SocketFilterEntry(NonNull<abi::CtxTc>);
+
 /// An XDP packet, valid for one call of a program.
 pub(crate) struct Xdp(NonNull<abi::XdpBuff>);
 
@@ -51,6 +59,25 @@ impl TcEntry {
         Tc(self.0)
     }
 }
+
+macro_rules! skb_entries {
+    ($($entry:ident)*) => {$(
+        impl $entry {
+            /// # Safety
+            /// As [`XdpEntry::new`].
+            #[cfg(not(target_os = "none"))]
+            pub(crate) unsafe fn new(ctx: NonNull<abi::CtxTc>) -> $entry {
+                $entry(ctx)
+            }
+
+            pub(crate) fn into_packet(self) -> Tc {
+                Tc(self.0)
+            }
+        }
+    )*};
+}
+
+skb_entries! { CgroupSkbEntry SocketFilterEntry }
 
 impl Xdp {
     #[inline(always)]

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+
+use core::marker::PhantomData;
+
+use crate::map::Plain;
+use crate::mem::KernelPtr;
+use crate::sys::trace;
+
+/// A tracepoint's record, laid out as its format file says
+/// (`/sys/kernel/tracing/events/GROUP/EVENT/format`).
+///
+/// Offsets are those of the format file. The first eight bytes, the common fields, are
+/// not for programs. Only the runtime makes a context, for the time of one call.
+pub struct TracepointContext<'a> {
+    raw: trace::Record,
+    _call: PhantomData<&'a mut ()>,
+}
+
+/// Bytes of the common fields.
+const COMMON: usize = 8;
+
+impl TracepointContext<'_> {
+    pub(crate) fn new(raw: trace::Record) -> Self {
+        TracepointContext { raw, _call: PhantomData }
+    }
+
+    /// Bytes of the record's fixed part, the common fields included.
+    #[inline(always)]
+    #[allow(clippy::len_without_is_empty)]
+    pub fn len(&self) -> usize {
+        self.raw.len()
+    }
+
+    /// The field at offset `off`, `None` if it does not lie inside.
+    #[inline(always)]
+    pub fn field<T: Plain>(&self, off: usize) -> Option<T> {
+        let mut v = T::new_zeroed();
+        (off >= COMMON && self.raw.copy(off, v.as_mut_bytes())).then_some(v)
+    }
+
+    /// The field at offset `off` that the format file calls `__data_loc`: where in
+    /// the kernel its data is, and how many bytes.
+    #[inline(always)]
+    pub fn dynamic(&self, off: usize) -> Option<(KernelPtr, usize)> {
+        let loc = self.field::<u32>(off)?;
+        let mut base = [0; COMMON];
+        self.raw.copy(0, &mut base);
+        let base = KernelPtr::new(u64::from_ne_bytes(base));
+        Some((base.offset(i64::from(loc & 0xffff)), (loc >> 16) as usize))
+    }
+}
