@@ -84,6 +84,7 @@ type Version struct {
 	Sealed     bool   // no more keys until reboot
 	Keys       int    // certificates in the keyring
 	Harvested  []Hook // hooks whose helpers are known
+	Hooks      []Hook // hooks that this kernel lets stubs call the runtime at
 	StackBytes uint64 // stacks of all CPUs
 }
 
@@ -97,6 +98,9 @@ func (d *Device) Version() (*Version, error) {
 	for h := HookXDP; h < hookMax; h++ {
 		if a.Harvested&(1<<h) != 0 {
 			v.Harvested = append(v.Harvested, h)
+		}
+		if a.Hooks&(1<<h) != 0 {
+			v.Hooks = append(v.Hooks, h)
 		}
 	}
 	return v, nil

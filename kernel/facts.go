@@ -13,8 +13,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/cilium/ebpf"
-	"github.com/cilium/ebpf/asm"
 	"github.com/iupkg/iupkg/manifest"
 	"golang.org/x/sys/unix"
 )
@@ -41,15 +39,10 @@ func Facts(ctx context.Context) (*manifest.Profile, error) {
 	p.ModuleBTF = moduleBTF(p)
 	p.Lockdown = lockdown(p)
 	p.ModuleSig = signatureEnforced(p)
-	p.Hooks = map[manifest.Hook]manifest.Answer{}
-	for _, h := range manifest.Hooks() {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		p.Hooks[h] = probeHook(h, p)
-	}
+	var runtime *Version
 	if d, err := OpenDevice(); err == nil {
 		if v, err := d.Version(); err == nil {
+			runtime = v
 			p.Runtime = &manifest.RuntimeFacts{UAPI: v.UAPI, ABI: v.ABI, Version: readLine("/sys/module/iu/version")}
 		}
 		for x, err := range d.Extensions() {
@@ -59,6 +52,13 @@ func Facts(ctx context.Context) (*manifest.Profile, error) {
 			p.Extensions = append(p.Extensions, manifest.LoadedExtension{Name: x.Name, Version: x.Version, Object: fmt.Sprintf("sha256:%x", x.Digest)})
 		}
 		d.Close()
+	}
+	p.Hooks = map[manifest.Hook]manifest.Answer{}
+	for _, h := range manifest.Hooks() {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		p.Hooks[h] = probeHook(h, p, runtime)
 	}
 	return p, nil
 }
@@ -248,44 +248,4 @@ func signatureEnforced(p *manifest.Profile) manifest.Answer {
 		return manifest.No
 	}
 	return manifest.Unknown
-}
-
-// probes has the program type behind each hook that a stub exists for.
-var probes = map[Hook]ebpf.ProgramType{HookXDP: ebpf.XDP, HookTC: ebpf.SchedCLS}
-
-// probeHook loads an empty program of the hook's type. Stubs call kfuncs, so
-// the hook also wants a kernel that takes the BTF of modules.
-func probeHook(h manifest.Hook, p *manifest.Profile) manifest.Answer {
-	hook, err := ParseHook(h)
-	if err != nil {
-		return manifest.Unknown
-	}
-	typ, ok := probes[hook]
-	if !ok {
-		return manifest.Unknown
-	}
-	prog, err := ebpf.NewProgram(&ebpf.ProgramSpec{
-		Name: "iu_probe", Type: typ, License: "GPL",
-		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 0), asm.Return()},
-	})
-	switch {
-	case err == nil:
-		prog.Close()
-	case errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) || errors.Is(err, unix.ENOMEM):
-		return manifest.Unknown
-	case errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) || errors.Is(err, ebpf.ErrNotSupported):
-		return manifest.No
-	default:
-		return manifest.Unknown
-	}
-	if hook == HookTC && config(p, "NET_CLS_ACT") == manifest.No {
-		return manifest.No
-	}
-	if p.ModuleBTF == manifest.No || p.Modules == manifest.No {
-		return manifest.No
-	}
-	if p.ModuleBTF == manifest.Unknown || p.Modules == manifest.Unknown {
-		return manifest.Unknown
-	}
-	return manifest.Yes
 }

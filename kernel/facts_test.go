@@ -179,7 +179,7 @@ func TestWalkTypes(t *testing.T) {
 // that the slot gets into the others.
 func TestStubs(t *testing.T) {
 	for hook := range stubFor {
-		spec, err := slotStub(hook, 1023)
+		spec, err := slotStub(hook, 1023, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -196,8 +196,8 @@ func TestStubs(t *testing.T) {
 			t.Errorf("%s: the slot is there %d times", hook, n)
 		}
 	}
-	if _, err := slotStub(HookLSM, 1); err == nil {
-		t.Error("a stub for lsm")
+	if _, err := slotStub(HookLSM, 1, nil); err == nil {
+		t.Error("a stub for lsm without what it attaches to")
 	}
 	for _, h := range harvests {
 		if _, err := stubSpec(h.file, h.program); err != nil {

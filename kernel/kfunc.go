@@ -192,8 +192,13 @@ type progLoad struct {
 	fdArray            uint64
 }
 
-// loadCaller loads a program whose only kfunc call becomes a call of k.
-func loadCaller(spec *ebpf.ProgramSpec, k *kfunc) (*ebpf.Program, error) {
+// loadCaller loads a program whose only kfunc call becomes a call of k; to is
+// the function that it attaches to, of programs that have their target from
+// the start.
+func loadCaller(spec *ebpf.ProgramSpec, k *kfunc, to *btfTarget) (*ebpf.Program, error) {
+	if err := fixJumps(spec.Instructions); err != nil {
+		return nil, err
+	}
 	found := 0
 	for i := range spec.Instructions {
 		if in := &spec.Instructions[i]; in.IsKfuncCall() {
@@ -204,11 +209,19 @@ func loadCaller(spec *ebpf.ProgramSpec, k *kfunc) (*ebpf.Program, error) {
 	if found != 1 {
 		return nil, fmt.Errorf("program %s calls %d kfuncs", spec.Name, found)
 	}
+	return loadProgram(spec, k, to)
+}
+
+// loadProgram loads a program; k is nil if it calls no kfunc.
+func loadProgram(spec *ebpf.ProgramSpec, k *kfunc, to *btfTarget) (*ebpf.Program, error) {
 	var code bytes.Buffer
 	if err := spec.Instructions.Marshal(&code, binary.LittleEndian); err != nil {
 		return nil, err
 	}
-	insns, license, fds := code.Bytes(), []byte(spec.License+"\x00"), []int32{0, int32(k.btf.FD())}
+	insns, license, fds := code.Bytes(), []byte(spec.License+"\x00"), []int32{0, 0}
+	if k != nil {
+		fds[1] = int32(k.btf.FD())
+	}
 	var pin runtime.Pinner
 	defer pin.Unpin()
 	attr := &progLoad{
@@ -216,6 +229,12 @@ func loadCaller(spec *ebpf.ProgramSpec, k *kfunc) (*ebpf.Program, error) {
 		license: address(&pin, license), expectedAttachType: uint32(spec.AttachType), fdArray: address(&pin, fds),
 	}
 	copy(attr.name[:15], spec.Name)
+	if to != nil {
+		attr.attachBTFID = to.id
+		if to.obj != nil {
+			attr.attachFD = uint32(to.obj.FD())
+		}
+	}
 	fd, errno := bpfProgLoad(attr)
 	if errno != 0 {
 		log := make([]byte, 64<<10)
@@ -225,8 +244,32 @@ func loadCaller(spec *ebpf.ProgramSpec, k *kfunc) (*ebpf.Program, error) {
 		}
 		return nil, refused("load program "+spec.Name, verdict(goString(log)), errno)
 	}
-	runtime.KeepAlive(k.btf)
+	runtime.KeepAlive(k)
+	runtime.KeepAlive(to)
 	return ebpf.NewProgramFromFD(fd)
+}
+
+// fixJumps puts distances for the symbols that jumps refer to. No instruction
+// of a stub takes two places.
+func fixJumps(ins asm.Instructions) error {
+	at := map[string]int{}
+	for i := range ins {
+		if s := ins[i].Symbol(); s != "" {
+			at[s] = i
+		}
+	}
+	for i := range ins {
+		ref := ins[i].Reference()
+		if ref == "" || ins[i].OpCode.Class() != asm.JumpClass || ins[i].OpCode.JumpOp() == asm.Call {
+			continue
+		}
+		to, ok := at[ref]
+		if !ok {
+			return fmt.Errorf("a jump to %s, which is nowhere", ref)
+		}
+		ins[i].Offset = int16(to - i - 1)
+	}
+	return nil
 }
 
 func bpfProgLoad(attr *progLoad) (int, unix.Errno) {

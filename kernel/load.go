@@ -214,7 +214,12 @@ func (l *loader) newLink(ctx context.Context, i int) error {
 		return err
 	}
 	hook, out := l.object.Programs[i].Hook, &l.out.Programs[i]
-	stub, err := loadStub(hook, out.Slot, out.Name)
+	to, err := findTarget(hook, out.Target, l.object.Programs[i].Args)
+	if err != nil {
+		return fmt.Errorf("program %s: %w", out.Name, err)
+	}
+	defer to.close()
+	stub, err := loadStub(hook, out.Slot, out.Name, to)
 	if err != nil {
 		return err
 	}

@@ -48,7 +48,10 @@ func Replace(ctx context.Context, old *Loaded, spec LoadSpec) (*Loaded, error) {
 		if err := l.complete(); err != nil {
 			return err
 		}
-		kept := l.inheritSlots(old)
+		kept, err := l.inheritSlots(old)
+		if err != nil {
+			return err
+		}
 		for i := range l.object.Programs {
 			if kept[l.object.Programs[i].Name] {
 				continue
@@ -109,8 +112,9 @@ func (l *loader) inheritMaps(old *Loaded) error {
 }
 
 // inheritSlots takes over the slots of programs that stay what and where they
-// are.
-func (l *loader) inheritSlots(old *Loaded) map[string]bool {
+// are. Their stubs hand over all arguments of the target, whatever the old
+// program took; the new one must fit too.
+func (l *loader) inheritSlots(old *Loaded) (map[string]bool, error) {
 	kept := map[string]bool{}
 	for i := range l.object.Programs {
 		m := &l.Manifest.Programs[i]
@@ -119,10 +123,18 @@ func (l *loader) inheritSlots(old *Loaded) map[string]bool {
 				l.out.Programs[i] = was
 				l.plug(i, was.Slot)
 				kept[m.Name] = true
+				if l.targets[i] == nil {
+					continue
+				}
+				to, err := findTarget(l.object.Programs[i].Hook, l.targets[i], l.object.Programs[i].Args)
+				if err != nil {
+					return nil, fmt.Errorf("program %s: %w", m.Name, err)
+				}
+				to.close()
 			}
 		}
 	}
-	return kept
+	return kept, nil
 }
 
 // retire removes what the old version had and the new one has not.
@@ -159,6 +171,9 @@ func (l *loader) retire(ctx context.Context, old *Loaded, was *Extension, kept m
 		settle("pin of program "+p.Name, &p.Pin)
 		if p.Link != nil && p.Link.Pin != "" {
 			settle("pin of link "+p.Name, &p.Link.Pin)
+			for j := range p.Link.More {
+				settle("pin of link "+p.Name, &p.Link.More[j])
+			}
 		}
 	}
 	for _, m := range old.Maps {

@@ -52,12 +52,8 @@ func stubSpec(file, program string) (*ebpf.ProgramSpec, error) {
 }
 
 // slotStub is the stub of a hook with the slot's number in it.
-func slotStub(hook Hook, slot uint32) (*ebpf.ProgramSpec, error) {
-	s, ok := stubFor[hook]
-	if !ok {
-		return nil, fmt.Errorf("no stub for hook %s", hook)
-	}
-	p, err := stubSpec(s.file, s.program)
+func slotStub(hook Hook, slot uint32, t *stubTarget) (*ebpf.ProgramSpec, error) {
+	p, err := markedStub(hook, t)
 	if err != nil {
 		return nil, err
 	}
@@ -70,24 +66,46 @@ func slotStub(hook Hook, slot uint32) (*ebpf.ProgramSpec, error) {
 		}
 	}
 	if found != 1 {
-		return nil, fmt.Errorf("stub %s has its slot %d times", s.file, found)
+		return nil, fmt.Errorf("the stub of %s has its slot %d times", hook, found)
 	}
 	return p, nil
 }
 
+// markedStub is the stub with the mark where the slot's number goes.
+func markedStub(hook Hook, t *stubTarget) (*ebpf.ProgramSpec, error) {
+	if s, ok := stubFor[hook]; ok {
+		return stubSpec(s.file, s.program)
+	}
+	if _, ok := madeStubs[hook]; ok {
+		return makeStub(hook, t)
+	}
+	return nil, fmt.Errorf("no stub for hook %s", hook)
+}
+
+func kfuncOf(hook Hook) string {
+	if m, ok := madeStubs[hook]; ok {
+		return m.kfunc
+	}
+	return stubFor[hook].kfunc
+}
+
 // loadStub makes the verified half of a program. name shows in bpftool.
-func loadStub(hook Hook, slot uint32, name string) (*ebpf.Program, error) {
-	spec, err := slotStub(hook, slot)
+func loadStub(hook Hook, slot uint32, name string, t *stubTarget) (*ebpf.Program, error) {
+	spec, err := slotStub(hook, slot, t)
 	if err != nil {
 		return nil, err
 	}
 	spec.Name = bpfName(name)
-	k, err := findKfunc(runtimeModule, stubFor[hook].kfunc)
+	k, err := findKfunc(runtimeModule, kfuncOf(hook))
 	if err != nil {
 		return nil, err
 	}
 	defer k.btf.Close()
-	return loadCaller(spec, k)
+	var to *btfTarget
+	if t != nil {
+		to = t.btf
+	}
+	return loadCaller(spec, k, to)
 }
 
 // refusedBPF tells a refusal of the kernel from a fault of ours. The verifier's

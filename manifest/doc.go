@@ -60,10 +60,9 @@
 //	                first and in its order. A string has none
 //	programs      1 to 32, in the order of the object's table:
 //	  name          unique
-//	  hook          xdp, tc
+//	  hook          see Hooks below
 //	  attach        where it is attached by default; optional, see below
-//	  onFault       what the hook returns after a fault: for xdp aborted, drop,
-//	                pass, tx; for tc unspec, ok, shot, pipe
+//	  onFault       what the hook returns after a fault, see Hooks below
 //	  maxFaults     faults after which it is disabled; 0 or none: never
 //	  stack         proven bound of its stack; 0 or none: checked at run time
 //	maps          at most 64: unique name, type (enum bpf_map_type), keySize,
@@ -76,9 +75,39 @@
 //
 // Values of parameters are strings: decimal numbers without leading zeros or a
 // plus sign, "true" and "false", or for a string 1 to 128 bytes without "$".
-// Attachments have the keys interface (a name the kernel allows), and for xdp
-// mode (auto, the default; native; generic), for tc direction (ingress, egress;
-// must be there). A value may be "${NAME}", alone, for that of a parameter.
+// A value in an attachment may be "${NAME}", alone, for that of a parameter.
+//
+// # Hooks
+//
+// Keys of attachments, those in brackets optional, and verdicts after a fault:
+//
+//	xdp               interface, [mode: auto (the default), native, generic];
+//	                  aborted, drop, pass, tx
+//	tc                interface, direction: ingress, egress;
+//	                  unspec, ok, shot, pipe
+//	kprobe            function, [offset: bytes into it]; none
+//	kretprobe         function; none
+//	uprobe            path of an executable or library, symbol and [offset]
+//	                  into it, or offset in the file alone,
+//	                  [at: entry (the default), return], [pid]; none
+//	tracepoint        event: GROUP/EVENT as in tracefs; none
+//	perf_event        event: cpu-clock, task-clock, page-faults,
+//	                  context-switches, cpu-migrations, cycles, instructions,
+//	                  cache-misses, branch-misses; [frequency: samples a
+//	                  second on each CPU, 99] or [period: events to a sample];
+//	                  none
+//	fentry, fexit     function, [module that has it]; none
+//	tp_btf            tracepoint: its name without group, [module]; none
+//	lsm               hook: as in include/linux/lsm_hook_defs.h; allow, deny
+//	cgroup_skb        cgroup: path, direction: ingress, egress; deny, allow
+//	cgroup_sock_addr  cgroup: path, operation: bind, connect, sendmsg, recvmsg,
+//	                  getpeername, getsockname, each with 4 or 6; deny, allow
+//	socket_filter     no keys: whoever has the socket attaches the pinned
+//	                  program (SO_ATTACH_BPF); drop, keep
+//
+// Interfaces are names that the kernel allows; numbers are decimal, or
+// hexadecimal after 0x. The functions of fentry and fexit, tracepoints of tp_btf and
+// hooks of lsm that no parameter or module decides become BTF requirements.
 //
 // The canonical form, which [Manifest.Encode] writes, has the fields in this
 // order, maps sorted by key, two spaces of indent, characters unescaped where

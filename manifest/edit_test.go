@@ -248,20 +248,6 @@ func TestParseKernelConfig(t *testing.T) {
 	}
 }
 
-func TestHooks(t *testing.T) {
-	if got := fmt.Sprint(Hooks()); got != "[xdp tc]" {
-		t.Error(got)
-	}
-	for _, h := range Hooks() {
-		for _, name := range h.Verdicts() {
-			n, ok := h.Verdict(name)
-			if back, ok2 := h.VerdictName(n); !ok || !ok2 || back != name {
-				t.Errorf("%s %s is %d is %s", h, name, n, back)
-			}
-		}
-	}
-}
-
 func read(t testing.TB, file string) []byte {
 	t.Helper()
 	b, err := os.ReadFile(file)

@@ -88,8 +88,7 @@ type Program struct {
 	Name string `json:"name"`
 	Hook Hook   `json:"hook"`
 	// Attach is where it goes by default; values may be "${param}". Keys depend
-	// on the hook: "interface" (xdp, tc), "direction" ingress or egress (tc),
-	// "mode" auto, native or generic (xdp).
+	// on the hook: see the package comment.
 	Attach map[string]string `json:"attach,omitempty"`
 	// OnFault is the verdict after a fault, by the hook's own name for it.
 	OnFault string `json:"onFault"`
@@ -128,6 +127,18 @@ type Hook string
 
 // The hooks. Numbers are the object ABI's.
 const (
-	HookXDP Hook = "xdp"
-	HookTC  Hook = "tc"
+	HookXDP            Hook = "xdp"
+	HookTC             Hook = "tc"
+	HookKprobe         Hook = "kprobe"
+	HookKretprobe      Hook = "kretprobe"
+	HookUprobe         Hook = "uprobe"
+	HookTracepoint     Hook = "tracepoint"
+	HookPerfEvent      Hook = "perf_event"
+	HookFentry         Hook = "fentry"
+	HookFexit          Hook = "fexit"
+	HookTPBTF          Hook = "tp_btf"
+	HookLSM            Hook = "lsm"
+	HookCgroupSKB      Hook = "cgroup_skb"
+	HookCgroupSockAddr Hook = "cgroup_sock_addr"
+	HookSocketFilter   Hook = "socket_filter"
 )

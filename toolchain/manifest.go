@@ -53,6 +53,9 @@ func (b *builder) makeManifest(o *kernel.Object, object []byte) (*manifest.Manif
 		if !slices.Contains(m.Requires.Hooks, prog.Hook) {
 			m.Requires.Hooks = append(m.Requires.Hooks, prog.Hook)
 		}
+		if req := prog.Hook.BTFTarget(prog.Attach); req != "" && !slices.Contains(m.Requires.BTF, req) {
+			m.Requires.BTF = append(slices.Clip(m.Requires.BTF), req)
+		}
 	}
 	for _, x := range o.Maps {
 		m.Maps = append(m.Maps, manifest.Map{Name: x.Name, Type: x.Type, KeySize: x.KeySize,

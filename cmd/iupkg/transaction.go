@@ -123,7 +123,7 @@ func linkText(l *kernel.Link) string {
 	if l == nil {
 		return ""
 	}
-	return strings.Join(strings.Fields(l.Interface+" "+l.Mode+" "+l.Direction), " ")
+	return strings.Join(strings.Fields(l.Interface+" "+l.Where+" "+l.Mode+" "+l.Direction), " ")
 }
 
 // pinned is what is installed, as the resolver wants it.

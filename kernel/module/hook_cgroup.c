@@ -52,14 +52,14 @@ static void write_addr(const struct bpf_sock_addr_kern *k, const struct iu_ctx_s
 
 __bpf_kfunc_start_defs();
 
-__bpf_kfunc u32 iu_cgroup_skb_run(struct __sk_buff *ctx, u32 slot)
+__bpf_kfunc notrace u32 iu_cgroup_skb_run(struct __sk_buff *ctx, u32 slot)
 {
 	struct iu_ctx_tc c = iu_ctx_of_skb((struct sk_buff *)ctx);
 
 	return iu_run_slot(slot, IU_HOOK_CGROUP_SKB, &c);
 }
 
-__bpf_kfunc u32 iu_sock_addr_run(struct bpf_sock_addr *ctx, u32 slot)
+__bpf_kfunc notrace u32 iu_sock_addr_run(struct bpf_sock_addr *ctx, u32 slot)
 {
 	const struct bpf_sock_addr_kern *k = (const void *)ctx;
 	struct iu_ctx_sock_addr c = { .type = k->sk->sk_type, .protocol = k->sk->sk_protocol };

@@ -28,22 +28,22 @@ static __always_inline u32 run(struct pt_regs *regs, u32 slot, enum iu_hook hook
 {
 	if (unlikely(user_mode(regs) != user))
 		return iu_refused(hook);
-	return iu_run_slot(slot, hook, regs);
+	return iu_run_slot_reader(slot, hook, regs);
 }
 
 __bpf_kfunc_start_defs();
 
-__bpf_kfunc u32 iu_kprobe_run(struct pt_regs *ctx, u32 slot)
+__bpf_kfunc notrace u32 iu_kprobe_run(struct pt_regs *ctx, u32 slot)
 {
 	return run(ctx, slot, IU_HOOK_KPROBE, false);
 }
 
-__bpf_kfunc u32 iu_kretprobe_run(struct pt_regs *ctx, u32 slot)
+__bpf_kfunc notrace u32 iu_kretprobe_run(struct pt_regs *ctx, u32 slot)
 {
 	return run(ctx, slot, IU_HOOK_KRETPROBE, false);
 }
 
-__bpf_kfunc u32 iu_uprobe_run(struct pt_regs *ctx, u32 slot)
+__bpf_kfunc notrace u32 iu_uprobe_run(struct pt_regs *ctx, u32 slot)
 {
 	return run(ctx, slot, IU_HOOK_UPROBE, true);
 }

@@ -7,7 +7,7 @@
 
 __bpf_kfunc_start_defs();
 
-__bpf_kfunc u32 iu_socket_filter_run(struct __sk_buff *ctx, u32 slot)
+__bpf_kfunc notrace u32 iu_socket_filter_run(struct __sk_buff *ctx, u32 slot)
 {
 	struct iu_ctx_tc c = iu_ctx_of_skb((struct sk_buff *)ctx);
 

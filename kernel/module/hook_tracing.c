@@ -27,33 +27,33 @@ static __always_inline u32 run_args(u64 *words, u32 size, u32 slot, enum iu_hook
 		.count = size / sizeof(u64) - 1,
 		.ret = READ_ONCE(words[0]),
 	};
-	return iu_run_slot(slot, hook, &ctx);
+	return iu_run_slot_reader(slot, hook, &ctx);
 }
 
 __bpf_kfunc_start_defs();
 
-__bpf_kfunc u32 iu_fentry_run(void *args, u32 args__sz, u32 slot)
+__bpf_kfunc notrace u32 iu_fentry_run(void *args, u32 args__sz, u32 slot)
 {
 	return run_args(args, args__sz, slot, IU_HOOK_FENTRY);
 }
 
-__bpf_kfunc u32 iu_fexit_run(void *args, u32 args__sz, u32 slot)
+__bpf_kfunc notrace u32 iu_fexit_run(void *args, u32 args__sz, u32 slot)
 {
 	return run_args(args, args__sz, slot, IU_HOOK_FEXIT);
 }
 
-__bpf_kfunc u32 iu_tp_btf_run(void *args, u32 args__sz, u32 slot)
+__bpf_kfunc notrace u32 iu_tp_btf_run(void *args, u32 args__sz, u32 slot)
 {
 	return run_args(args, args__sz, slot, IU_HOOK_TP_BTF);
 }
 
-__bpf_kfunc u32 iu_lsm_run(void *args, u32 args__sz, u32 slot)
+__bpf_kfunc notrace u32 iu_lsm_run(void *args, u32 args__sz, u32 slot)
 {
 	return run_args(args, args__sz, slot, IU_HOOK_LSM);
 }
 
 #ifdef IU_KFUNC_FILTERS
-__bpf_kfunc u32 iu_tracepoint_run(void *record, u32 record__sz, u32 slot)
+__bpf_kfunc notrace u32 iu_tracepoint_run(void *record, u32 record__sz, u32 slot)
 {
 	struct iu_ctx_record ctx = { .data = record, .len = record__sz };
 
@@ -62,7 +62,7 @@ __bpf_kfunc u32 iu_tracepoint_run(void *record, u32 record__sz, u32 slot)
 	return iu_run_slot(slot, IU_HOOK_TRACEPOINT, &ctx);
 }
 
-__bpf_kfunc u32 iu_perf_event_run(struct bpf_perf_event_data *ctx, u32 slot)
+__bpf_kfunc notrace u32 iu_perf_event_run(struct bpf_perf_event_data *ctx, u32 slot)
 {
 	const struct bpf_perf_event_data_kern *k = (const void *)ctx;
 	struct iu_ctx_perf_event c = {

@@ -26,7 +26,7 @@ fn kprobes_see_arguments_and_memory() {
     let seen: Vec<_> = (0..4).map(|i| SEEN.get(i).unwrap()).collect();
     assert_eq!(seen, [u64::MAX, -2i64 as u64, 0x0100_0000_0000_0001, 0]);
     // One byte less than a word is left there.
-    host::kprobe(host::entry_regs(&[0, 0, 0xffff_8000_0000_1002]), at_entry);
+    host::kprobe(host::entry_regs(&[0, 0, 0xffff_8000_0000_1039]), at_entry);
     assert_eq!(SEEN.get(2), Some(7));
 }
 
@@ -57,11 +57,14 @@ fn returns_and_strings() {
     host::kretprobe(host::return_regs(0xffff_ffff), at_return);
     assert_eq!(SEEN.get(0), Some(1));
     let at = UserPtr::new(0x1000);
-    for (bytes, want) in
-        [(&b"four\0more"[..], 4), (b"longer than eight", 8), (b"\0more...", 0), (b"no end", 99)]
-    {
-        host::put_user(at, bytes);
-        host::uprobe(host::entry_regs(&[0x1000]), in_user_space);
+    for (at, bytes, want) in [
+        (0x1000, &b"four\0more"[..], 4),
+        (0x1000, b"longer than eight", 8),
+        (0x1000, b"\0", 0),
+        (0x103a, b"no end", 99), // of a piece of 64 bytes
+    ] {
+        host::put_user(UserPtr::new(at), bytes);
+        host::uprobe(host::entry_regs(&[at]), in_user_space);
         assert_eq!(SEEN.get(1), Some(want), "{bytes:?}");
     }
     // What is in user space is not in the kernel.

@@ -40,12 +40,13 @@ pub fn set_task(task: Task) {
     *state::lock(&state::world().task) = task;
 }
 
-/// Puts bytes at an address of the kernel, for programs to read.
+/// Puts bytes at an address of the kernel, for programs to read. Up to the next multiple
+/// of 64 zeros follow.
 pub fn put_kernel(at: KernelPtr, bytes: &[u8]) {
     state::world().put_memory(false, at.addr(), bytes);
 }
 
-/// Puts bytes at an address of user space.
+/// Puts bytes at an address of user space, as [`put_kernel`] does.
 pub fn put_user(at: UserPtr, bytes: &[u8]) {
     state::world().put_memory(true, at.addr(), bytes);
 }

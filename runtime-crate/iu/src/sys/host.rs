@@ -40,7 +40,11 @@ pub(crate) struct State {
 
 impl State {
     pub(crate) fn put_memory(&self, user: bool, addr: u64, bytes: &[u8]) {
-        lock(&self.memory).insert((user, addr), bytes.to_vec());
+        let mut bytes = bytes.to_vec();
+        while !(addr + bytes.len() as u64).is_multiple_of(64) {
+            bytes.push(0);
+        }
+        lock(&self.memory).insert((user, addr), bytes);
     }
 
     /// What there is from an address on, to the end of its piece.

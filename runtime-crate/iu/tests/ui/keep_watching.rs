@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-//! Contexts, registers and packets cannot outlive the call or leave the CPU, nor be made.
+//! Contexts, registers and packets cannot outlive the call or leave the CPU.
 use iu::prelude::*;
 use std::sync::Mutex;
 
@@ -21,8 +21,4 @@ fn sends_context(ctx: FentryContext<(u32,)>) {
 fn sends_address(ctx: SockAddrContext) -> CgroupAction {
     sends(ctx); //~ cannot be sent between threads safely
     CgroupAction::Allow
-}
-
-fn forges() -> KprobeContext<'static> {
-    KprobeContext { raw: todo!(), _call: todo!() } //~ private
 }
