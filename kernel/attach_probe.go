@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/cilium/ebpf/link"
+	"github.com/iupkg/iupkg/manifest"
 	"golang.org/x/sys/unix"
 )
 
@@ -214,7 +215,7 @@ func attachLSM(a *attachment) (*Link, error) {
 	if err != nil {
 		return nil, refusedBPF("attach to "+where, err)
 	}
-	if lsmInForce() == "no" && a.notice != nil {
+	if lsmInForce(&manifest.Profile{}) == manifest.No && a.notice != nil {
 		a.notice(fmt.Sprintf("%s: the kernel was started without the bpf security module (lsm=…,bpf), so nothing calls the hook", a.program))
 	}
 	return a.pinned(l, where)

@@ -21,8 +21,8 @@ type hookNeeds struct {
 	// have those of XDP, TC and tracing; the others came in Linux 6.12, and with
 	// them tracepoint and perf_event programs got those of tracing.
 	class  string
-	config []string          // all of these
-	probe  map[string]string // target that every kernel has, of stubs that need one
+	config []string // all of these
+	probe  string   // BTF name of a target that every kernel has, of stubs that need one
 }
 
 var hooksNeed = map[Hook]hookNeeds{
@@ -33,10 +33,10 @@ var hooksNeed = map[Hook]hookNeeds{
 	HookUprobe:         {class: "KPROBE", config: []string{"UPROBE_EVENTS"}},
 	HookTracepoint:     {class: "KPROBE", config: []string{"EVENT_TRACING"}},
 	HookPerfEvent:      {class: "KPROBE", config: []string{"PERF_EVENTS"}},
-	HookFentry:         {config: []string{"DYNAMIC_FTRACE_WITH_DIRECT_CALLS"}, probe: map[string]string{"function": "bpf_fentry_test1"}},
-	HookFexit:          {config: []string{"DYNAMIC_FTRACE_WITH_DIRECT_CALLS"}, probe: map[string]string{"function": "bpf_fentry_test1"}},
-	HookTPBTF:          {probe: map[string]string{"tracepoint": "sched_switch"}},
-	HookLSM:            {config: []string{"BPF_LSM"}, probe: map[string]string{"hook": "file_open"}},
+	HookFentry:         {config: []string{"DYNAMIC_FTRACE_WITH_DIRECT_CALLS"}, probe: "bpf_fentry_test1"},
+	HookFexit:          {config: []string{"DYNAMIC_FTRACE_WITH_DIRECT_CALLS"}, probe: "bpf_fentry_test1"},
+	HookTPBTF:          {probe: "btf_trace_sched_switch"},
+	HookLSM:            {config: []string{"BPF_LSM"}, probe: "bpf_lsm_file_open"},
 	HookCgroupSKB:      {class: "CGROUP", config: []string{"CGROUP_BPF"}},
 	HookCgroupSockAddr: {class: "CGROUP", config: []string{"CGROUP_BPF"}},
 	HookSocketFilter:   {class: "SOCKET_FILTER"},
@@ -65,7 +65,7 @@ func probeHook(h manifest.Hook, p *manifest.Profile, runtime *Version) manifest.
 		and(config(p, sym))
 	}
 	if hook == HookLSM {
-		and(lsmInForce())
+		and(lsmInForce(p))
 	}
 	and(p.Modules)
 	and(p.ModuleBTF)
@@ -76,14 +76,14 @@ func probeHook(h manifest.Hook, p *manifest.Profile, runtime *Version) manifest.
 		if !slices.Contains(runtime.Hooks, hook) {
 			return manifest.No
 		}
-		and(tryStub(hook, need.probe, true))
+		and(tryStub(hook, need.probe, p.BTF, true))
 		return answer
 	}
 	if need.class != "" {
 		and(kfuncClass(p.BTF, need.class))
 	}
 	if answer != manifest.No {
-		and(tryStub(hook, need.probe, false))
+		and(tryStub(hook, need.probe, p.BTF, false))
 	}
 	return answer
 }
@@ -105,19 +105,14 @@ func kfuncClass(raw []byte, class string) manifest.Answer {
 
 // tryStub loads a stub of the hook and lets go of it; with call, one that calls
 // the runtime, at a slot that is never given out.
-func tryStub(hook Hook, target map[string]string, call bool) manifest.Answer {
+func tryStub(hook Hook, probe string, raw []byte, call bool) manifest.Answer {
 	t := &stubTarget{size: 2 * wordSize}
-	if target != nil {
-		to, err := findBTFTarget(hook, target)
-		var pe *ParamError
-		if errors.As(err, &pe) {
+	if probe != "" {
+		id := rawType(raw, probe)
+		if id == 0 {
 			return manifest.Unknown // this kernel has not even what the probe attaches to
 		}
-		if err != nil {
-			return manifest.Unknown
-		}
-		defer to.close()
-		t.btf = to
+		t.btf = &btfTarget{name: probe, id: id}
 	}
 	switch hook {
 	case HookCgroupSKB:
@@ -160,11 +155,49 @@ func loadEmpty(hook Hook, t *stubTarget) (*ebpf.Program, error) {
 	return loadProgram(spec, nil, t.btf)
 }
 
-// lsmInForce: does the kernel call the hooks of BPF programs?
-func lsmInForce() manifest.Answer {
+// rawType is the number of the function or typedef of a name in raw BTF, 0 if
+// there is none: far quicker than decoding all types for one.
+func rawType(raw []byte, name string) uint32 {
+	types, strs, err := btfSections(raw)
+	if err != nil {
+		return 0
+	}
+	at := bytes.Index(strs, []byte("\x00"+name+"\x00"))
+	if at < 0 {
+		return 0
+	}
+	n, found := uint32(0), uint32(0)
+	_, err = walkTypes(types, func(kind int, off uint32) {
+		n++
+		if off == uint32(at+1) && (kind == btfKindFunc || kind == btfKindTypedef) {
+			found = n
+		}
+	})
+	if err != nil {
+		return 0
+	}
+	return found
+}
+
+// lsmInForce: does the kernel call the hooks of BPF programs? What says so is
+// securityfs, if somebody has mounted it, else how the kernel was started.
+func lsmInForce(p *manifest.Profile) manifest.Answer {
 	list := readLine("/sys/kernel/security/lsm")
 	if list == "" {
-		return manifest.Unknown
+		for word := range strings.FieldsSeq(readLine("/proc/cmdline")) {
+			if l, ok := strings.CutPrefix(word, "lsm="); ok {
+				list = l
+			} else if strings.HasPrefix(word, "security=") {
+				return manifest.Unknown // takes others away
+			}
+		}
+	}
+	if list == "" {
+		v, known := p.LookupConfig("LSM")
+		if !known {
+			return manifest.Unknown
+		}
+		list = strings.Trim(v, `"`)
 	}
 	if slices.Contains(strings.Split(list, ","), "bpf") {
 		return manifest.Yes

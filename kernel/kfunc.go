@@ -54,9 +54,10 @@ func findKfunc(module, name string) (*kfunc, error) {
 }
 
 const (
-	btfHeaderSize = 24
-	btfTypeSize   = 12
-	btfKindFunc   = 12
+	btfHeaderSize  = 24
+	btfTypeSize    = 12
+	btfKindTypedef = 8
+	btfKindFunc    = 12
 )
 
 // btfExtra is the size of what follows a type of each kind: each of its

@@ -117,7 +117,7 @@ func (t *btfTarget) layOut(hook Hook, proto *btf.FuncProto) error {
 	slot := 0
 	for i, p := range params {
 		size, err := btf.Sizeof(p.Type)
-		if err != nil || p.Name == "" && btf.UnderlyingType(p.Type) == (*btf.Void)(nil) {
+		if _, void := btf.UnderlyingType(p.Type).(*btf.Void); void || err != nil {
 			return fmt.Errorf("argument %d has no size: a function with a variable number of them?", i)
 		}
 		words := max(1, (size+wordSize-1)/wordSize)

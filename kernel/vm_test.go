@@ -52,7 +52,7 @@ func TestStockKernels(t *testing.T) {
 			}
 			m := vmtest.Start(t, vm.Config{Image: image, CPUs: 2, Shares: []vm.Share{{Host: dir, Guest: "/mnt/kernel"}}})
 			t.Log(vmtest.Shell(t, m, "cp /mnt/kernel/kernel.test /tmp; chmod +x /tmp/kernel.test; "+
-				"IUPKG_VM_TEST=/mnt/kernel /tmp/kernel.test -test.v -test.run '^TestGuest$' 2>&1"))
+				"IUPKG_VM_TEST=/mnt/kernel /tmp/kernel.test -test.v -test.run '^TestGuest' 2>&1"))
 		})
 	}
 }
@@ -95,12 +95,16 @@ func signedObjects(t *testing.T) map[string][]byte {
 		out["mutants/"+name] = b
 		out["mutants/"+strings.TrimSuffix(name, ".o")+".p7s"] = sig
 	}
-	// The sample that uses all maps and helpers; bin/iupkg is there wherever iu.ko is.
-	if out, err := exec.Command("../bin/iupkg", "build", "../runtime-crate/samples/xdp_maps").CombinedOutput(); err != nil {
-		t.Fatalf("build xdp_maps: %v\n%s", err, out)
+	// bin/iupkg is there wherever iu.ko is. The first uses all maps and helpers, the others are for TestGuestHooks.
+	for _, name := range []string{"xdp_maps", "tracing", "probes", "gates"} {
+		if out, err := exec.Command("../bin/iupkg", "build", "../runtime-crate/samples/"+name).CombinedOutput(); err != nil {
+			t.Fatalf("build %s: %v\n%s", name, err, out)
+		}
 	}
 	// What else the toolchain has built, if it has. The faulty samples are for internal/vmtest.
-	for _, pattern := range []string{"../extensions/*/target/iupkg/manifest.json", "../runtime-crate/samples/xdp_*/target/iupkg/manifest.json"} {
+	for _, pattern := range []string{"../extensions/*/target/iupkg/manifest.json", "../runtime-crate/samples/xdp_*/target/iupkg/manifest.json",
+		"../runtime-crate/samples/tracing/target/iupkg/manifest.json", "../runtime-crate/samples/probes/target/iupkg/manifest.json",
+		"../runtime-crate/samples/gates/target/iupkg/manifest.json"} {
 		found, err := filepath.Glob(pattern)
 		if err != nil {
 			t.Fatal(err)

@@ -18,7 +18,7 @@ func TestNew(t *testing.T) {
 	for _, hook := range manifest.Hooks() {
 		t.Run(string(hook), func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "project")
-			if err := New(dir, "my-"+string(hook), hook, lib); err != nil {
+			if err := New(dir, "my-"+strings.ReplaceAll(string(hook), "_", "-"), hook, lib); err != nil {
 				t.Fatal(err)
 			}
 			if err := New(dir, "again", hook, lib); err == nil || !strings.Contains(err.Error(), "not empty") {

@@ -9,8 +9,8 @@ use super::packet::{CgroupSkbEntry, SocketFilterEntry};
 use super::trace::*;
 use crate::args::{Args, Ret};
 use crate::{
-    CgroupAction, CgroupSkbContext, FentryContext, FexitContext, KprobeContext,
-    KretprobeContext, LsmAction, LsmContext, PerfEventContext, SockAddrContext, SocketFilterAction,
+    CgroupAction, CgroupSkbContext, FentryContext, FexitContext, KprobeContext, KretprobeContext,
+    LsmAction, LsmContext, PerfEventContext, SockAddrContext, SocketFilterAction,
     SocketFilterContext, TpBtfContext, TracepointContext, UprobeContext, abi, host,
 };
 

@@ -16,10 +16,10 @@ const RETURNED: u32 = 3;
 const STARTED: u32 = 4;
 const SAMPLED: u32 = 5;
 
-/// What the last call of each returned, for [`REMOVED`] and [`RETURNED`]; samples in user
-/// space, for [`SAMPLED`].
+/// What the last call of each returned, for [`REMOVED`] and [`RETURNED`], sign-extended;
+/// samples in user space, for [`SAMPLED`].
 #[map]
-static RESULTS: Array<i64, 6> = Array::new();
+static RESULTS: Array<u64, 6> = Array::new();
 
 /// The last file removed, the last program started.
 #[map]
@@ -40,7 +40,7 @@ fn removing(ctx: KprobeContext) {
 #[kretprobe]
 fn removed(ctx: KretprobeContext) {
     CALLS.fetch_add(REMOVED, 1);
-    let _ = RESULTS.set(REMOVED, i64::from(ctx.ret::<i32>()));
+    let _ = RESULTS.set(REMOVED, i64::from(ctx.ret::<i32>()) as u64);
 }
 
 #[uprobe]
@@ -51,7 +51,7 @@ fn called(_: UprobeContext) {
 #[uprobe]
 fn returned(ctx: UprobeContext) {
     CALLS.fetch_add(RETURNED, 1);
-    let _ = RESULTS.set(RETURNED, i64::from(ctx.ret::<i32>()));
+    let _ = RESULTS.set(RETURNED, i64::from(ctx.ret::<i32>()) as u64);
 }
 
 /// The record's first field, at offset 8, is `__data_loc char[] filename`.
@@ -85,7 +85,7 @@ mod tests {
         host::kprobe(host::entry_regs(&[-100i64 as u64, 0x1000]), removing);
         host::kretprobe(host::return_regs(-2i32 as u32 as u64), removed);
         assert_eq!(&NAMES.get(0).unwrap()[..7], b"/tmp/x\0");
-        assert_eq!(RESULTS.get(REMOVED), Some(-2));
+        assert_eq!(RESULTS.get(REMOVED), Some(-2i64 as u64));
     }
 
     #[test]

@@ -12,11 +12,12 @@ static FAMILY: Param<u16>;
 
 /// Calls of each program, as [`REMOVING`] and so on.
 #[map]
-static CALLS: Array<u64, 4> = Array::new();
+static CALLS: Array<u64, 5> = Array::new();
 const REMOVING: u32 = 0;
 const REMOVED: u32 = 1;
 const STARTED: u32 = 2;
 const SOCKETS: u32 = 3;
+const TICKS: u32 = 4;
 
 #[plain]
 struct Removal {
@@ -79,6 +80,12 @@ fn sockets(ctx: LsmContext<(i32, i32, i32, i32)>) -> LsmAction {
     }
 }
 
+/// Runs in the timer's interrupt, many times a second.
+#[fentry]
+fn ticks(_: FentryContext) {
+    CALLS.fetch_add(TICKS, 1);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -103,6 +110,8 @@ mod tests {
     fn programs() {
         host::tp_btf(&[0, 7, 0], started);
         assert_eq!((EXEC.get(0), EXEC.get(1)), (Some(1), Some(7)));
+        host::fentry(&[1], ticks);
+        assert_eq!(CALLS.get(TICKS), Some(1));
     }
 
     #[test]
