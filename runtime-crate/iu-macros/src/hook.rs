@@ -78,6 +78,7 @@ pub const TC: Hook = decides(
             ("ok", "Ok"),
             ("shot", "Shot"),
             ("drop", "Shot"),
+            ("pipe", "Pipe"),
         ],
     },
 );

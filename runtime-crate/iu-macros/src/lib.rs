@@ -39,7 +39,7 @@ pub fn xdp(args: TokenStream, item: TokenStream) -> TokenStream {
 /// fn name(ctx: TcContext) -> TcAction { … }
 /// ```
 ///
-/// `on_fault` is `unspec` (the default; also `pass`), `ok` or `shot` (also `drop`).
+/// `on_fault` is `unspec` (the default; also `pass`), `ok`, `pipe` or `shot` (also `drop`).
 /// `name = "…"` replaces the function's name.
 #[proc_macro_attribute]
 pub fn tc(args: TokenStream, item: TokenStream) -> TokenStream {

@@ -15,6 +15,8 @@ pub enum TcAction {
     Ok = 0,
     /// Drop.
     Shot = 2,
+    /// The filter's next action decides (`cls_bpf` with actions; TCX takes it as [`Unspec`](Self::Unspec)).
+    Pipe = 3,
 }
 
 /// A packet at the TC hook, ingress or egress.

@@ -79,6 +79,7 @@ fn expected() -> Vec<(&'static str, usize)> {
         ("(__u64)TC_ACT_UNSPEC", iu::TcAction::Unspec as isize as usize),
         ("TC_ACT_OK", iu::TcAction::Ok as usize),
         ("TC_ACT_SHOT", iu::TcAction::Shot as usize),
+        ("TC_ACT_PIPE", iu::TcAction::Pipe as usize),
         ("sizeof(struct iu_abi_marker)", size_of::<Marker>()),
         ("offsetof(struct iu_abi_marker, name)", offset_of!(Marker, name)),
         ("offsetof(struct iu_abi_marker, hook)", offset_of!(Marker, hook)),
