@@ -78,11 +78,11 @@ func recordSize(event string) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	return parseFormat(string(b))
+	return recordEnd(string(b))
 }
 
-// parseFormat finds where the last field of a format file ends.
-func parseFormat(format string) (int, error) {
+// recordEnd finds where the last field of a format file ends.
+func recordEnd(format string) (int, error) {
 	end := 0
 	for line := range strings.Lines(format) {
 		line = strings.TrimSpace(line)

@@ -50,14 +50,14 @@ func TestMadeStubs(t *testing.T) {
 	}
 }
 
-func TestParseFormat(t *testing.T) {
+func TestRecordEnd(t *testing.T) {
 	const format = "name: x\nID: 1\nformat:\n\tfield:unsigned short common_type;\toffset:0;\tsize:2;\tsigned:0;\n" +
 		"\n\tfield:__data_loc char[] filename;\toffset:8;\tsize:4;\tsigned:0;\n\tfield:pid_t pid;\toffset:12;\tsize:4;\tsigned:1;\n\nprint fmt: \"x\"\n"
-	if n, err := parseFormat(format); n != 16 || err != nil {
+	if n, err := recordEnd(format); n != 16 || err != nil {
 		t.Errorf("%d, %v", n, err)
 	}
 	for _, bad := range []string{"", "\tfield:x;\toffset:y;\tsize:2;", "\tfield:x;\toffset:0;\tsize:99999;"} {
-		if n, err := parseFormat(bad); err == nil {
+		if n, err := recordEnd(bad); err == nil {
 			t.Errorf("%q: %d", bad, n)
 		}
 	}
