@@ -410,7 +410,6 @@ func (g *hookGuest) gates(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer prog.Close()
 			raw, err := receiver.(*net.UDPConn).SyscallConn()
 			if err != nil {
 				t.Fatal(err)
@@ -421,6 +420,7 @@ func (g *hookGuest) gates(t *testing.T) {
 			}); err != nil || serr != nil {
 				t.Fatal(err, serr)
 			}
+			prog.Close()
 		}
 	}
 	to, err := net.Dial("udp4", receiver.LocalAddr().String())

@@ -4,15 +4,22 @@
 
 #include <linux/errno.h>
 
+#include "compat.h"
+
 /* Written by module init, before anybody can ask. */
 static u32 offered;
 
 int iu_kfuncs_offer(enum bpf_prog_type type, const struct btf_kfunc_id_set *set, u32 hooks)
 {
-	int ret = register_btf_kfunc_id_set(type, set);
+	int ret;
 
-	if (ret == -EINVAL)
+#ifndef IU_KFUNC_FILTERS
+	/* Not to be tried: a type without a class makes the kernel forget the sets before. */
+	if (type != BPF_PROG_TYPE_XDP && type != BPF_PROG_TYPE_SCHED_CLS &&
+	    type != BPF_PROG_TYPE_TRACING)
 		return 0;
+#endif
+	ret = register_btf_kfunc_id_set(type, set);
 	if (!ret)
 		offered |= hooks;
 	return ret;

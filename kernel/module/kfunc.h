@@ -20,8 +20,8 @@
 #include "hook.h"
 
 /*
- * Registers the set of a class. A kernel that does not have the class is no error:
- * then the hooks are not offered.
+ * Registers the set of a class. A kernel that is known not to have the class is no
+ * error: then the hooks are not offered.
  */
 int iu_kfuncs_offer(enum bpf_prog_type type, const struct btf_kfunc_id_set *set, u32 hooks);
 
