@@ -137,8 +137,9 @@ func monotonic() uint64 {
 	return uint64(t.Nano())
 }
 
-// copies is how many requests are under way at once.
-const copies = 60
+// copies is how many requests are under way at once: what fits the buffer of a socket,
+// in which each takes a page.
+const copies = 40
 
 // path is the cost of one request of those, the least of several rounds.
 func (b *bench) path(shots []shot) (float64, error) {

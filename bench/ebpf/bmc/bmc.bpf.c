@@ -404,7 +404,9 @@ SEC("tc") int tx(struct __sk_buff *skb)
 		return TC_ACT_UNSPEC;
 	/* The text without END. */
 	len = skb->len - OFF_TEXT - 5;
-	if (skb->len < OFF_TEXT + 5 + 16 || len > MAX_TEXT)
+	/* Or the compiler tests another variable than it uses. */
+	asm volatile("" : "+r"(len));
+	if (len < 16 || len > MAX_TEXT)
 		return TC_ACT_UNSPEC;
 	if (bpf_skb_load_bytes(skb, OFF_TEXT, s->text, len))
 		return TC_ACT_UNSPEC;
