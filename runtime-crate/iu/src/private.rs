@@ -5,8 +5,8 @@
 pub use crate::abi::Marker;
 use crate::abi::SOCK_ADDR_RETURNED;
 use crate::abi::{hook, name};
-pub use crate::kernel::KernelReloc;
 use crate::args::{Args, Ret};
+pub use crate::kernel::KernelReloc;
 pub use crate::map::IsMap;
 pub use crate::param::{IsParam, ParamValue};
 pub use crate::sys::packet::{CgroupSkbEntry, SocketFilterEntry, TcEntry, XdpEntry};

@@ -12,8 +12,8 @@ use std::vec::Vec;
 
 pub(crate) use super::host_held::*;
 pub(crate) use super::host_map::*;
-use super::kreloc::Resolved;
 pub(crate) use super::host_trace::*;
+use super::kreloc::Resolved;
 use super::packet::{TcEntry, XdpEntry};
 use crate::abi;
 use crate::{Errno, TcAction, TcContext, XdpAction, XdpContext, host};
