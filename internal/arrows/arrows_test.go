@@ -29,7 +29,7 @@ var arrows = map[string][]string{
 	"internal/demo":     {"internal/testbed", "kernel/vm"},
 	"internal/testbed":  {"kernel", "kernel/vm", "manifest"},
 	"internal/sideload": {"signing", "kernel", "manifest"},
-	"internal/torture":  {"internal/sideload", "kernel", "kernel/vm"},
+	"internal/torture":  {"internal/sideload", "kernel", "kernel/vm", "manifest"},
 	"internal/vmtest":   {},
 	"internal/arrows":   {},
 	"scripts":           {"toolchain"},

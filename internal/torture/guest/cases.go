@@ -30,7 +30,13 @@ var properties = []property{
 	{"overflow-lock", 6, "stack", 1_000},
 	{"loop-helper", 7, "budget", 100},
 	{"second-lock", 8, "lock", 10_000},
+	{"panic-record", 9, "panic", 10_000},
+	{"panic-all", 10, "panic", 10_000},
+	{"loop-all", 11, "budget", 100},
 }
+
+// free is no property: a run that panics if something is held still.
+var free = property{"free", 12, "", 1}
 
 // testCase is a property in a context at a hook.
 type testCase struct {
@@ -123,12 +129,11 @@ func (c *testCase) try(m *machine, r *wire.Case) error {
 	if r.Leaks > 0 {
 		return fmt.Errorf("%d leaks", r.Leaks)
 	}
-	// A program that has done wrong does right when told to: no lock is left held.
-	if err := c.e.mode(0); err != nil {
-		return err
+	c.property = free
+	if err := c.once(m, 1, new(wire.Case)); err != nil {
+		return fmt.Errorf("afterwards: %w", err)
 	}
-	c.property = properties[0]
-	return c.once(m, 1, new(wire.Case))
+	return nil
 }
 
 // slack is less than 10,000 of the smallest things that can leak, KiB.
@@ -140,7 +145,11 @@ func (c *testCase) once(m *machine, n uint64, r *wire.Case) error {
 	if err != nil {
 		return err
 	}
-	if err := c.e.mode(c.mode); err != nil {
+	if err := c.e.mode(c.hook, c.mode); err != nil {
+		return err
+	}
+	defer c.e.mode(c.hook, 0)
+	if err := c.e.drain(); err != nil {
 		return err
 	}
 	// The verdict of a run without a fault is another.

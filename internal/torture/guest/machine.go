@@ -14,6 +14,7 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
+	"github.com/cilium/ebpf/ringbuf"
 	"github.com/iupkg/iupkg/internal/sideload"
 	"github.com/iupkg/iupkg/kernel"
 	"github.com/vishvananda/netlink"
@@ -197,8 +198,28 @@ func (e *extension) unload(ctx context.Context) error {
 	return kernel.Unload(ctx, e.Loaded)
 }
 
-// mode says what the extension's programs do from now on.
-func (e *extension) mode(n uint64) error { return e.maps["mode"].Put(uint32(0), n) }
+// numbers are the programs' places in the map of modes.
+var numbers = map[string]uint32{"xdp": 0, "tc": 1, "fentry": 0, "fexit": 1, "kprobe": 0, "kretprobe": 1}
+
+// mode says what the extension's program at a hook does from now on.
+func (e *extension) mode(hook string, n uint64) error { return e.maps["mode"].Put(numbers[hook], n) }
+
+// drain reads what is in the ring buffer, where discarded records too take room until then.
+func (e *extension) drain() error {
+	r, err := ringbuf.NewReader(e.maps["ring"])
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	r.SetDeadline(time.Now())
+	for {
+		if _, err := r.Read(); errors.Is(err, os.ErrDeadlineExceeded) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+	}
+}
 
 // status is the program's counters.
 func (e *extension) status(program string) (kernel.ProgramStatus, error) {

@@ -14,6 +14,8 @@ import (
 	"strings"
 
 	"github.com/iupkg/iupkg/internal/sideload"
+	"github.com/iupkg/iupkg/kernel"
+	"github.com/iupkg/iupkg/manifest"
 )
 
 func main() {
@@ -27,13 +29,17 @@ func main() {
 }
 
 // wrongdoers are the extensions that do wrong what a map says.
-var wrongdoers = []string{"packet"}
+var wrongdoers = []string{"packet", "function", "probe"}
 
 func torture(ctx context.Context, dir sideload.Folder, scale float64, only string) error {
 	if err := dir.Ready(ctx); err != nil {
 		return err
 	}
 	m, err := newMachine(dir)
+	if err != nil {
+		return err
+	}
+	facts, err := kernel.Facts(ctx)
 	if err != nil {
 		return err
 	}
@@ -47,6 +53,11 @@ func torture(ctx context.Context, dir sideload.Folder, scale float64, only strin
 		spec, err := dir.Spec(name)
 		if err != nil {
 			return err
+		}
+		// What no kernel before some release can do is no case there.
+		if lacks := missing(facts, spec.Manifest); lacks != "" {
+			fmt.Fprintf(os.Stderr, "%s: this kernel has no %s\n", name, lacks)
+			continue
 		}
 		e, err := load(ctx, spec)
 		if err != nil {
@@ -65,4 +76,14 @@ func torture(ctx context.Context, dir sideload.Folder, scale float64, only strin
 		}
 	}
 	return nil
+}
+
+// missing is a hook that an extension wants and the kernel does not have.
+func missing(facts *manifest.Profile, m *manifest.Manifest) string {
+	for _, p := range m.Programs {
+		if facts.Hooks[p.Hook] == manifest.No {
+			return string(p.Hook)
+		}
+	}
+	return ""
 }

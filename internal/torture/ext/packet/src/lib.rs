@@ -10,12 +10,12 @@ mod modes;
 
 #[xdp(on_fault = tx)]
 fn bad_xdp(_ctx: XdpContext) -> XdpAction {
-    modes::misbehave();
+    modes::misbehave(0);
     XdpAction::Drop
 }
 
 #[tc(on_fault = shot)]
 fn bad_tc(_ctx: TcContext) -> TcAction {
-    modes::misbehave();
+    modes::misbehave(1);
     TcAction::Ok
 }
