@@ -60,8 +60,8 @@ func TestKillInMachine(t *testing.T) {
 	}
 	s := sweep{IUPkg: b.IUPkg(), Points: 2, Ops: []sweepOp{
 		{Name: "install", Kill: "install ext@1.0.0", New: "1.0.0"},
-		{Name: "upgrade", Before: []string{"install ext@1.0.0"}, Kill: "upgrade", Old: "1.0.0", New: "1.1.0"},
-		{Name: "rollback", Before: []string{"install ext@1.0.0", "upgrade"}, Kill: "rollback", Old: "1.1.0", New: "1.0.0"},
+		{Name: "upgrade", Before: []string{"install ext@1.0.0"}, Kill: "install ext@1.1.0", Old: "1.0.0", New: "1.1.0"},
+		{Name: "rollback", Before: []string{"install ext@1.0.0", "install ext@1.1.0"}, Kill: "rollback", Old: "1.1.0", New: "1.0.0"},
 		{Name: "remove", Before: []string{"install ext@1.0.0"}, Kill: "remove ext", Old: "1.0.0"},
 	}}
 	if os.Getenv("IUPKG_CRASH") == "all" {
