@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
@@ -167,10 +168,30 @@ func kernelSymptoms(p *manifest.Profile) []symptom {
 		free = manifest.Yes
 	}
 	list = append(list, symptom{"unsigned modules may be loaded", free, answer(free), unless(free, "turn off module.sig_enforce and lockdown")})
+	return append(list, hookSymptom(p))
+}
+
+// hookSymptom is about all hooks: a kernel that has some is fit for extensions at these, and the
+// resolver looks at what each of them needs.
+func hookSymptom(p *manifest.Profile) symptom {
+	s := symptom{What: "hooks", OK: manifest.No}
+	var found []string
 	for _, h := range manifest.Hooks() {
-		list = append(list, symptom{"hook " + string(h), p.Hooks[h], answer(p.Hooks[h]), ""})
+		switch p.Hooks[h] {
+		case manifest.Yes:
+			s.OK = manifest.Yes
+			found = append(found, string(h))
+		case manifest.Unknown:
+			if s.OK == manifest.No {
+				s.OK = manifest.Unknown
+			}
+			found = append(found, string(h)+" (unknown)")
+		}
 	}
-	return list
+	if s.Found = strings.Join(found, " "); s.OK == manifest.No {
+		s.Found, s.Do = "none", "run a kernel with CONFIG_BPF_SYSCALL=y"
+	}
+	return s
 }
 
 func unless(a manifest.Answer, do string) string {

@@ -47,7 +47,13 @@ const sweepEnv = "IUPKG_VM_SWEEP"
 func TestKillInMachine(t *testing.T) {
 	b := newBed(t, "6.12")
 	b.publishExt("1.0.0", "iut1", nil)
-	b.publishExt("1.1.0", "iut1", func(m *manifest.Manifest) {}, "-DEXT_STEP=1000", "-DEXT_SEEN=32")
+	b.publishExt("1.1.0", "iut1", func(m *manifest.Manifest) {
+		for i := range m.Maps {
+			if m.Maps[i].Name == "SEEN" {
+				m.Maps[i].Migrate = manifest.MigrateDrop
+			}
+		}
+	}, "-DEXT_STEP=1000", "-DEXT_SEEN=32")
 	b.run(0, nil, "setup")
 	b.run(0, nil, "trust", "add", b.TrustFile())
 	b.shell(`ip link add iut0 type veth peer name iut1; ip link set iut0 up; ip link set iut1 up`)
