@@ -70,17 +70,25 @@ func Start(ctx context.Context, cfg Config) (*Machine, error) {
 		accel = probeAccel(ctx, k)
 	}
 	var err error
-	// A port found free may be taken by the time QEMU binds it.
 	for range 3 {
 		var m *Machine
 		if m, err = start(ctx, cfg, k, accel); err == nil {
 			return m, nil
 		}
-		if !strings.Contains(err.Error(), "Could not set up host forwarding rule") {
+		if !again(err) {
 			break
 		}
 	}
 	return nil, err
+}
+
+// again says whether a machine that did not start may start the next time: a port found free
+// was taken by the time QEMU bound it; or the kernel patched its own code while another CPU ran it, and TCG
+// showed that CPU the breakpoint of the patch after its handler had gone. Nothing of ours is in the kernel yet.
+func again(err error) bool {
+	var d *Death
+	return strings.Contains(err.Error(), "Could not set up host forwarding rule") ||
+		errors.As(err, &d) && strings.HasPrefix(d.Cause, "kernel panic") && strings.Contains(d.Console, "Oops: int3")
 }
 
 func start(ctx context.Context, cfg Config, k *Kernel, accel string) (_ *Machine, err error) {

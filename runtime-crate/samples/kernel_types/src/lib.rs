@@ -99,6 +99,7 @@ mod tests {
         host::set_field("struct net_device", "dev.kobj.name", 32, 8);
         host::set_field("struct sk_buff", "dev", 8, 8);
         host::set_field("struct sk_buff", "len", 0, 4);
+        host::set_field("struct sk_buff", "mark", 12, 4);
         host::set_bits("struct sk_buff", "pkt_type", 4, 1, 2, 3);
         host::set_number("enum tcp_ca_state", "TCP_CA_CWR", 2);
         host::set_number("struct sk_buff", "", 16);
