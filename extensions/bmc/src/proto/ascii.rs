@@ -2,6 +2,7 @@
 
 //! Lines of the ASCII protocol, meta commands among them, both ways.
 
+use super::words::Words;
 use super::{Change, Expiry, MAX_KEY, Replies, parse_i64, parse_time, parse_u32};
 
 /// A request line that is understood.
@@ -16,30 +17,6 @@ pub struct Request {
 }
 
 const PLAIN: Request = Request { data: 0, replies: Replies::One, quits: false };
-
-/// The words of a line, as memcached splits it: at spaces, of which several count as one.
-#[derive(Clone)]
-struct Words<'a> {
-    rest: &'a [u8],
-}
-
-impl<'a> Iterator for Words<'a> {
-    type Item = &'a [u8];
-
-    fn next(&mut self) -> Option<&'a [u8]> {
-        let mut rest = self.rest;
-        while let [b' ', after @ ..] = rest {
-            rest = after;
-        }
-        if rest.is_empty() {
-            return None;
-        }
-        let end = rest.iter().position(|&b| b == b' ').unwrap_or(rest.len());
-        let (word, rest) = rest.split_at_checked(end)?;
-        self.rest = rest;
-        Some(word)
-    }
-}
 
 impl<'a> Words<'a> {
     fn key(&mut self) -> Option<&'a [u8]> {

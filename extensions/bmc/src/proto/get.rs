@@ -2,6 +2,7 @@
 
 //! ASCII `get` over UDP: the requests that are served, and the replies that fill.
 
+use super::words::Words;
 use super::{MAX_KEY, parse_u32};
 
 /// Most keys of one multi-get that is served; a longer one is memcached's.
@@ -86,30 +87,6 @@ pub fn key_hash(key: &[u8]) -> Option<u64> {
     (odd == 0).then_some(hash ^ hash >> 32)
 }
 
-/// The keys of a `get`, in order.
-#[derive(Clone)]
-pub struct Keys<'a> {
-    rest: &'a [u8],
-}
-
-impl<'a> Iterator for Keys<'a> {
-    type Item = &'a [u8];
-
-    fn next(&mut self) -> Option<&'a [u8]> {
-        let mut rest = self.rest;
-        while let [b' ', after @ ..] = rest {
-            rest = after;
-        }
-        if rest.is_empty() {
-            return None;
-        }
-        let end = rest.iter().position(|&b| b == b' ').unwrap_or(rest.len());
-        let (key, rest) = rest.split_at_checked(end)?;
-        self.rest = rest;
-        Some(key)
-    }
-}
-
 /// What stands between `get ` and the end of the line, if the message is that and nothing more.
 #[inline(always)]
 pub fn get_line(message: &[u8]) -> Option<&[u8]> {
@@ -119,8 +96,8 @@ pub fn get_line(message: &[u8]) -> Option<&[u8]> {
 }
 
 /// The keys of a line. `None` for what memcached should see instead: odd keys, more than [`MAX_KEYS`].
-pub fn keys(line: &[u8]) -> Option<Keys<'_>> {
-    let keys = Keys { rest: line };
+pub fn keys(line: &[u8]) -> Option<Words<'_>> {
+    let keys = Words { rest: line };
     let mut count = 0;
     for key in keys.clone() {
         count += 1;

@@ -8,6 +8,7 @@
 pub mod ascii;
 pub mod binary;
 pub mod get;
+mod words;
 
 /// Longest key in bytes (`KEY_MAX_LENGTH`).
 pub const MAX_KEY: usize = 250;
