@@ -247,6 +247,13 @@ func (g *guest) network(t *testing.T) {
 // send sends packets of n bytes into iut0.
 func (g *guest) send(t *testing.T, n, times int) {
 	t.Helper()
+	transmit(t, make([]byte, n), times)
+	g.sent += times
+}
+
+// transmit puts a header for nobody in front of a packet, 14 bytes, and sends it into iut0.
+func transmit(t *testing.T, p []byte, times int) {
+	t.Helper()
 	dev, err := net.InterfaceByName("iut0")
 	if err != nil {
 		t.Fatal(err)
@@ -256,14 +263,12 @@ func (g *guest) send(t *testing.T, n, times int) {
 		t.Fatal(err)
 	}
 	defer unix.Close(fd)
-	p := make([]byte, n)
 	copy(p, []byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, 0, 1, 0x88, 0xb5}) // a local experimental EtherType
 	for range times {
 		if err := unix.Sendto(fd, p, 0, &unix.SockaddrLinklayer{Ifindex: dev.Index, Protocol: 0xb588, Halen: 6}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	g.sent += times
 }
 
 // counts reads the extension's map through its pin.

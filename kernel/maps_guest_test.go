@@ -81,20 +81,9 @@ type mapsGuest struct {
 // ask sends a packet that asks for a job.
 func (s *mapsGuest) ask(t *testing.T, job, arg byte) {
 	t.Helper()
-	dev, err := net.InterfaceByName("iut0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer unix.Close(fd)
 	p := make([]byte, 100)
-	copy(p, []byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, 0, 1, 0x88, 0xb5, job, arg})
-	if err := unix.Sendto(fd, p, 0, &unix.SockaddrLinklayer{Ifindex: dev.Index, Protocol: 0xb588, Halen: 6}); err != nil {
-		t.Fatal(err)
-	}
+	copy(p[14:], []byte{job, arg})
+	transmit(t, p, 1)
 }
 
 // result waits for what a job notes and returns it.
