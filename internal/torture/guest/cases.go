@@ -71,9 +71,9 @@ func (e *extension) cases() []*testCase {
 func drivers(hook string) []driver {
 	switch hook {
 	case "xdp":
-		return []driver{inTestRun(xdpTx), live}
+		return []driver{inTestRun(xdpTx, xdpDrop), live}
 	case "tc":
-		return []driver{inTestRun(tcShot), live}
+		return []driver{inTestRun(tcShot, tcOK), live}
 	}
 	var all []driver
 	for i := range pointContexts {
@@ -82,10 +82,10 @@ func drivers(hook string) []driver {
 	return all
 }
 
-// What the programs return after a fault.
+// What the programs return: after a fault, and otherwise.
 const (
-	xdpTx  = 3
-	tcShot = 2
+	xdpTx, xdpDrop = 3, 1
+	tcShot, tcOK   = 2, 0
 )
 
 func (c *testCase) run(m *machine) wire.Case {
@@ -152,17 +152,7 @@ func (c *testCase) once(m *machine, n uint64, r *wire.Case) error {
 	if err := c.e.drain(); err != nil {
 		return err
 	}
-	// The verdict of a run without a fault is another.
-	drive := c.driver
-	if c.cause == "" && c.context == "task" {
-		switch c.hook {
-		case "xdp":
-			drive = inTestRun(1)
-		case "tc":
-			drive = inTestRun(0)
-		}
-	}
-	took, unbalanced, err := drive.run(m, c.e, c.program, n)
+	took, unbalanced, err := c.driver.run(m, c.e, c.program, n, c.cause != "")
 	if err != nil {
 		return err
 	}

@@ -11,17 +11,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A driver makes a program run n times in one context. It returns how long each
-// run took where that can be seen, and how many came back unbalanced.
+// A driver makes a program run n times in one context, with or without a fault each. It
+// returns how long each run took where that can be seen, and how many came back unbalanced.
 type driver struct {
 	context string
-	run     func(m *machine, e *extension, program string, n uint64) (took []time.Duration, unbalanced uint64, err error)
+	run     func(m *machine, e *extension, program string, n uint64, faults bool) (took []time.Duration, unbalanced uint64, err error)
 }
 
 // inTestRun drives a packet program by BPF_PROG_TEST_RUN: a task, softirqs held off.
-func inTestRun(verdict uint32) driver {
-	return driver{"task", func(_ *machine, e *extension, program string, n uint64) (took []time.Duration, _ uint64, err error) {
-		p := e.programs[program]
+// The verdicts are those of a run that faults and of one that does not.
+func inTestRun(fault, fine uint32) driver {
+	return driver{"task", func(_ *machine, e *extension, program string, n uint64, faults bool) (took []time.Duration, _ uint64, err error) {
+		p, verdict := e.programs[program], fine
+		if faults {
+			verdict = fault
+		}
 		for range n {
 			ret, t, err := p.Benchmark(frame, 1, func() {})
 			if err != nil {
@@ -37,7 +41,7 @@ func inTestRun(verdict uint32) driver {
 }
 
 // live drives a packet program by packets: softirq.
-var live = driver{"softirq", func(m *machine, e *extension, program string, n uint64) ([]time.Duration, uint64, error) {
+var live = driver{"softirq", func(m *machine, e *extension, program string, n uint64, _ bool) ([]time.Duration, uint64, error) {
 	// Fewer on their way than the pair's queue holds.
 	const batch = 32
 	s, err := e.status(program)
@@ -77,7 +81,7 @@ var pointContexts = []string{"task", "irqs-off", "locked", "softirq", "hardirq",
 
 // atPoint drives a program that is attached to iu_torture_point, in the context of that number.
 func atPoint(number uint32) driver {
-	return driver{pointContexts[number], func(m *machine, _ *extension, _ string, n uint64) (took []time.Duration, unbalanced uint64, err error) {
+	return driver{pointContexts[number], func(m *machine, _ *extension, _ string, n uint64, _ bool) (took []time.Duration, unbalanced uint64, err error) {
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
 		// In small batches: what holds the CPU off for seconds is reported as a stall, and rightly.
