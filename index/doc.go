@@ -74,9 +74,14 @@
 //	             severity (low, moderate, high, critical), summary, url
 //	versions     ascending, at most [MaxVersions], each:
 //	    version       semantic version
-//	    digest        of the OCI manifest, "sha256:" and 64 hex digits
+//	    digest        of the OCI manifest, "sha256:" and 64 hex digits; of a version with
+//	                  variants that of the OCI image index
 //	    yanked        why it should not be chosen any more; absent if it may be
-//	    requires      what a kernel must offer, as in the manifest
+//	    requires      what a kernel must offer, as in the manifest; of a version with
+//	                  variants what all of them require
+//	    variants      2 to [MaxVariants] objects of which a kernel gets the first that it
+//	                  meets the requirements of, each with digest, of the OCI manifest,
+//	                  and requires; absent if there is one object only
 //	    dependencies  name to constraint
 //	    conflicts     name to constraint
 //	    provides      name to version

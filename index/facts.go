@@ -23,7 +23,7 @@ import (
 // versions of a package in some microseconds and without parsing the rest of its
 // bin. Numbers are little-endian:
 //
-//	magic     "iufacts1"
+//	magic     "iufacts2"
 //	packages  u32, bins u32, bytes of provided u32
 //	bins      in order, each: number u16, packages u32, SHA-256 of the bin
 //	packages  in the order of key, each: key u64, the first eight bytes of the
@@ -34,7 +34,7 @@ import (
 //	records   see factWriter
 //
 // The CRC of all before the records stands in current.json.
-const factsMagic = "iufacts1"
+const factsMagic = "iufacts2"
 
 const (
 	factsHead  = 8 + 4 + 4 + 4
@@ -309,9 +309,10 @@ func (m *factsMaker) file() (b, records []byte, crc uint32) {
 // table, numbers are unsigned LEB128:
 //
 //	strings   how many, the length of each, then all of them; the first is the name
-//	versions  how many, each: version; digest, 32 bytes; yanked; arch; release;
-//	          config, btf, symbols, hooks: lists; abi; dependencies, conflicts, provides: lists
-//	          of pairs; features: a list of name and list of pairs
+//	versions  how many, each: version; digest, 32 bytes; yanked; requires; dependencies,
+//	          conflicts, provides: lists of pairs; features: a list of name and list of
+//	          pairs; variants: a list of digest and requires
+//	requires  arch; release; config, btf, symbols, hooks: lists; abi
 //
 // String 0 stands for the empty one where that is meant, as no text is the name.
 type factWriter struct {
@@ -351,24 +352,32 @@ func writeTexts[T ~string](w *factWriter, list []T) {
 	}
 }
 
+func (w *factWriter) digest(d string) {
+	raw, err := hex.DecodeString(strings.TrimPrefix(d, "sha256:"))
+	if err != nil || len(raw) != 32 {
+		panic("index: a digest that was checked is none: " + d)
+	}
+	w.body = append(w.body, raw...)
+}
+
+func (w *factWriter) requires(r *manifest.Requirements) {
+	w.text(r.Arch)
+	w.text(r.Release)
+	writeTexts(w, r.Config)
+	writeTexts(w, r.BTF)
+	writeTexts(w, r.Symbols)
+	writeTexts(w, r.Hooks)
+	w.num(uint64(r.ABI))
+}
+
 func encodeFacts(p *Package) []byte {
 	w := &factWriter{table: map[string]uint64{}, list: []string{p.Name}}
 	w.num(uint64(len(p.Versions)))
 	for _, v := range p.Versions {
 		w.text(v.Version)
-		digest, err := hex.DecodeString(strings.TrimPrefix(v.Digest, "sha256:"))
-		if err != nil || len(digest) != 32 {
-			panic("index: a digest that was checked is none: " + v.Digest)
-		}
-		w.body = append(w.body, digest...)
+		w.digest(v.Digest)
 		w.text(v.Yanked)
-		w.text(v.Requires.Arch)
-		w.text(v.Requires.Release)
-		writeTexts(w, v.Requires.Config)
-		writeTexts(w, v.Requires.BTF)
-		writeTexts(w, v.Requires.Symbols)
-		writeTexts(w, v.Requires.Hooks)
-		w.num(uint64(v.Requires.ABI))
+		w.requires(&v.Requires)
 		w.pairs(v.Dependencies)
 		w.pairs(v.Conflicts)
 		w.pairs(v.Provides)
@@ -376,6 +385,11 @@ func encodeFacts(p *Package) []byte {
 		for _, k := range slices.Sorted(maps.Keys(v.Features)) {
 			w.text(k)
 			w.pairs(v.Features[k])
+		}
+		w.num(uint64(len(v.Variants)))
+		for _, o := range v.Variants {
+			w.digest(o.Digest)
+			w.requires(&o.Requires)
 		}
 	}
 	var out []byte
@@ -452,6 +466,24 @@ func (r *factReader) pairs() map[string]string {
 	return out
 }
 
+func (r *factReader) digest() string {
+	if len(r.b) < sha256.Size {
+		r.bad, r.b = true, nil
+		return ""
+	}
+	var text [71]byte
+	d := hex.AppendEncode(append(text[:0], "sha256:"...), r.b[:sha256.Size])
+	r.b = r.b[sha256.Size:]
+	return string(d)
+}
+
+func (r *factReader) requires(to *manifest.Requirements) {
+	to.Arch, to.Release = r.text(), r.text()
+	to.Config, to.BTF = readTexts[string](r), readTexts[string](r)
+	to.Symbols, to.Hooks = readTexts[string](r), readTexts[manifest.Hook](r)
+	to.ABI = int(r.num())
+}
+
 func decodeFacts(b []byte) (name string, versions []Version, err error) {
 	r := &factReader{b: b}
 	n := r.count()
@@ -471,19 +503,10 @@ func decodeFacts(b []byte) (name string, versions []Version, err error) {
 		r.list[i], all = all[:l], all[l:]
 	}
 	versions = make([]Version, r.count())
-	digits := make([]byte, 0, 71)
 	for i := range versions {
 		v := &versions[i]
-		v.Version = r.text()
-		if len(r.b) < 32 {
-			return "", nil, errFacts
-		}
-		digits = hex.AppendEncode(append(digits[:0], "sha256:"...), r.b[:32])
-		v.Digest, r.b = string(digits), r.b[32:]
-		v.Yanked, v.Requires.Arch, v.Requires.Release = r.text(), r.text(), r.text()
-		v.Requires.Config, v.Requires.BTF = readTexts[string](r), readTexts[string](r)
-		v.Requires.Symbols, v.Requires.Hooks = readTexts[string](r), readTexts[manifest.Hook](r)
-		v.Requires.ABI = int(r.num())
+		v.Version, v.Digest, v.Yanked = r.text(), r.digest(), r.text()
+		r.requires(&v.Requires)
 		v.Dependencies, v.Conflicts, v.Provides = r.pairs(), r.pairs(), r.pairs()
 		for range r.count() {
 			if v.Features == nil {
@@ -491,6 +514,11 @@ func decodeFacts(b []byte) (name string, versions []Version, err error) {
 			}
 			k := r.text()
 			v.Features[k] = r.pairs()
+		}
+		for range r.count() {
+			o := manifest.CandidateVariant{Digest: r.digest()}
+			r.requires(&o.Requires)
+			v.Variants = append(v.Variants, o)
 		}
 	}
 	if r.bad || len(r.b) > 0 {

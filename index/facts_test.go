@@ -23,6 +23,10 @@ func full(name string) *Package {
 			Conflicts:    map[string]string{"foe": ">=2"},
 			Provides:     map[string]string{"virtual": "1.0.0", "of-" + name: "2.0.0"},
 			Features:     map[string]manifest.Relations{"stats": {"exporter[log]": "^1"}, "none": nil},
+			Variants: []manifest.CandidateVariant{
+				{Digest: "sha256:" + hashOf([]byte("numa"+name)), Requires: manifest.Requirements{Config: []string{"NUMA!=n"}, Hooks: []manifest.Hook{manifest.HookXDP}, ABI: 1}},
+				{Digest: "sha256:" + hashOf([]byte("flat"+name)), Requires: manifest.Requirements{Config: []string{"!(NUMA!=n)"}, Hooks: []manifest.Hook{manifest.HookXDP}, ABI: 1}},
+			},
 		})
 	}
 	return p

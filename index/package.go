@@ -18,6 +18,7 @@ import (
 const (
 	MaxPackage  = 1 << 20
 	MaxVersions = 4096
+	MaxVariants = 64 // of a version
 
 	maxAdvisories = 1024
 	maxText       = 4096
@@ -92,6 +93,7 @@ type Version struct {
 	Digest       string                        `json:"digest"`
 	Yanked       string                        `json:"yanked,omitempty"`
 	Requires     manifest.Requirements         `json:"requires"`
+	Variants     []manifest.CandidateVariant   `json:"variants,omitempty"`
 	Dependencies map[string]string             `json:"dependencies,omitempty"`
 	Conflicts    map[string]string             `json:"conflicts,omitempty"`
 	Provides     map[string]string             `json:"provides,omitempty"`
@@ -114,6 +116,18 @@ func EntryOf(m *manifest.Manifest, digest string) Entry {
 			Provides: m.Provides, Features: m.Features,
 		},
 	}
+}
+
+// EntryOfVariants is the entry of an extension whose version has several objects: ms
+// and digests are of their manifests, the preferred first, digest is of the OCI image
+// index.
+func EntryOfVariants(ms []*manifest.Manifest, digests []string, digest string) Entry {
+	e := EntryOf(ms[0], digest)
+	for i, m := range ms {
+		e.Version.Variants = append(e.Version.Variants, manifest.CandidateVariant{Digest: digests[i], Requires: m.Requires})
+	}
+	e.Version.Requires = manifest.CommonRequirements(e.Version.Variants)
+	return e
 }
 
 func (p *Package) validate() error {
@@ -150,6 +164,30 @@ func (p *Package) validate() error {
 		if err := manifest.CheckDigest(v.Digest); err != nil {
 			return err
 		}
+		if err := v.checkVariants(); err != nil {
+			return fmt.Errorf("version %s: %w", v.Version, err)
+		}
+	}
+	return nil
+}
+
+// checkVariants wants none, or several that differ.
+func (v *Version) checkVariants() error {
+	if len(v.Variants) == 0 {
+		return nil
+	}
+	if len(v.Variants) < 2 || len(v.Variants) > MaxVariants {
+		return fmt.Errorf("%d variants, want 2 to %d or none", len(v.Variants), MaxVariants)
+	}
+	seen := map[string]bool{v.Digest: true}
+	for _, o := range v.Variants {
+		if err := manifest.CheckDigest(o.Digest); err != nil {
+			return err
+		}
+		if seen[o.Digest] {
+			return fmt.Errorf("%s stands twice", o.Digest)
+		}
+		seen[o.Digest] = true
 	}
 	return nil
 }

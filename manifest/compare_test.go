@@ -4,6 +4,7 @@ package manifest
 
 import (
 	"math/rand/v2"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -95,5 +96,18 @@ func TestComparisonsAreTheLibrarys(t *testing.T) {
 	}
 	if checked < 15_000 || held < checked/10 || held > checked*9/10 {
 		t.Errorf("too few or too like: %d of %d hold", held, checked)
+	}
+}
+
+func TestCommonRequirements(t *testing.T) {
+	a := Requirements{Arch: "amd64", Release: ">=6.1", Config: []string{"A", "B"}, BTF: []string{"struct x"}, Hooks: []Hook{HookXDP, HookTC}, ABI: 3}
+	b := Requirements{Arch: "amd64", Release: ">=6.6", Config: []string{"B", "!A"}, Hooks: []Hook{HookTC}, ABI: 2}
+	got := CommonRequirements([]CandidateVariant{{Requires: a}, {Requires: b}})
+	want := Requirements{Arch: "amd64", Config: []string{"B"}, BTF: []string{}, Hooks: []Hook{HookTC}, ABI: 2}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+	if len(a.Config) != 2 || a.Config[1] != "B" {
+		t.Errorf("the first variant was changed: %q", a.Config)
 	}
 }

@@ -19,19 +19,17 @@ const (
 )
 
 // PushFetched uploads an artifact that Fetch has brought into from, byte by byte as
-// it is, under its version.
-func (c *Client) PushFetched(ctx context.Context, f *Fetched, from Store) error {
+// it is, under its version, or as a variant of its version under its digest only.
+func (c *Client) PushFetched(ctx context.Context, f *Fetched, from Store, variant bool) error {
 	r, err := c.openPackage(f.Name)
 	if err != nil {
 		return err
 	}
 	tag := f.Manifest.Version
-	switch old, err := fetchManifest(ctx, r, tag); {
-	case err == nil && digestOf(old) != f.Digest:
-		return failf(Conflict, "push", r.Reference.String()+":"+tag, f.Digest, "the version is there already, with another digest (%s)", digestOf(old))
-	case err == nil:
-		return nil
-	case KindOf(err) != NotFound:
+	if variant {
+		tag = f.Digest
+	}
+	if there, err := taken(ctx, r, tag, f.Digest); there || err != nil {
 		return err
 	}
 	var m ocispec.Manifest

@@ -39,6 +39,47 @@
 // data, a subject, and a config whose name, version, object digest or object size
 // are not those of the artifact it stands in. Annotations are not looked at.
 //
+// # Variants
+//
+// A version may have several objects, of one source for several kinds of kernels. It is
+// then an OCI 1.1 image index
+// (https://github.com/opencontainers/image-spec/blob/v1.1.1/image-index.md) under the
+// tag, at most [MaxManifest] bytes of JSON without white space:
+//
+//	schemaVersion  2
+//	mediaType      application/vnd.oci.image.index.v1+json
+//	artifactType   application/vnd.iupkg.extension.v1
+//	manifests      2 to [MaxVariants] artifacts as above, each of the version's name and
+//	               version, no digest twice, the preferred first. A descriptor has
+//	                 artifactType  application/vnd.iupkg.extension.v1
+//	                 platform      os "linux", architecture the object's
+//	                 annotations   dev.iupkg.variant: its requires.config, joined by " && "
+//	annotations    as of an artifact
+//
+// What a variant needs of a kernel stands in its own manifest, field requires, and for the
+// solver in the index of packages, which lists the variants of a version in the same
+// order: a kernel gets the first of which it meets all requirements. The artifact of that
+// is fetched by digest, and is signed, attested and installed as one without variants
+// is; the image index is there for tools and for copying, and is signed too, with the
+// object of the preferred variant in the predicate.
+//
+// A build leaves the first variant where it leaves an only one, target/iupkg/, and each
+// further one, with the same files, in target/iupkg/variants/N/, N from 1, decimal.
+//
+// # Wrappers made ahead
+//
+// A machine that takes signed modules only cannot make the module around an object by
+// itself. What it would make, see kernel.Wrap, with the publisher's signature appended as
+// the kernel's scripts/sign-file does it, may be attached to an artifact as a referrer, see
+// below, with
+//
+//	artifactType   application/vnd.iupkg.wrapper.v1
+//	layer          application/vnd.iupkg.module.v1+elf, the module
+//	annotations    dev.iupkg.kernel.release: uname -r of the kernel that it is for
+//
+// so that kernels which come out after the version get theirs too. Who loads one first
+// compares it, without the signature, with the module that he would have made.
+//
 // # Referrers
 //
 // What is said about an artifact is attached to it as a referrer: an OCI image

@@ -34,26 +34,29 @@ func (c *Client) Push(ctx context.Context, p *Package) (string, error) {
 		return "", err
 	}
 	tag := m.Version
-	switch old, err := fetchManifest(ctx, r, tag); {
-	case err == nil && digestOf(old) != want:
-		return "", failf(Conflict, "push", r.Reference.String()+":"+tag, want, "the version is there already, with another digest (%s)", digestOf(old))
-	case err == nil:
-		return want, nil
-	case KindOf(err) != NotFound:
+	if there, err := taken(ctx, r, tag, want); there || err != nil {
+		return want, err
+	}
+	if err := pushParts(ctx, r, p); err != nil {
 		return "", err
 	}
+	return want, pushManifest(ctx, r, raw, tag)
+}
+
+// pushParts uploads the blobs of an artifact.
+func pushParts(ctx context.Context, r *remote.Repository, p *Package) error {
 	if err := pushBlob(ctx, r, MediaTypeManifest, p.Manifest); err != nil {
-		return "", err
+		return err
 	}
 	for i, data := range p.parts() {
 		if len(data) == 0 {
 			continue
 		}
 		if err := pushBlob(ctx, r, layers[i].mediaType, data); err != nil {
-			return "", err
+			return err
 		}
 	}
-	return want, pushManifest(ctx, r, raw, tag)
+	return nil
 }
 
 // An Attachment is what is to be said about an artifact.
@@ -159,7 +162,16 @@ func pushBlob(ctx context.Context, r *remote.Repository, mediaType string, data 
 
 // pushManifest uploads an image manifest under a tag or its own digest.
 func pushManifest(ctx context.Context, r *remote.Repository, raw []byte, reference string) error {
-	desc := describe(ocispec.MediaTypeImageManifest, raw)
+	return pushTyped(ctx, r, ocispec.MediaTypeImageManifest, raw, reference)
+}
+
+// pushIndex is pushManifest for an image index, whose manifests are there.
+func pushIndex(ctx context.Context, r *remote.Repository, raw []byte, reference string) error {
+	return pushTyped(ctx, r, ocispec.MediaTypeImageIndex, raw, reference)
+}
+
+func pushTyped(ctx context.Context, r *remote.Repository, mediaType string, raw []byte, reference string) error {
+	desc := describe(mediaType, raw)
 	err := r.Manifests().PushReference(ctx, desc, bytes.NewReader(raw), reference)
 	// The registry refuses a manifest whose blobs it lacks with 404, which is no
 	// "not found" to the one who pushes.

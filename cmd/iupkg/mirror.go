@@ -62,6 +62,7 @@ type shipped struct {
 	Referrers int    `json:"referrers"`
 	Refused   string `json:"refused,omitempty"` // why it was not copied
 	untrusted error
+	variants  []string // digests of its artifacts, if it has several
 }
 
 // shipment is what mirror and bundle say with --json.
@@ -186,7 +187,11 @@ func choose(x *index.Index, specs []manifest.Spec, every bool) ([]shipped, error
 			return false
 		}
 		seen[v.Digest] = true
-		out = append(out, shipped{Name: p.Name, Version: v.Version, Digest: v.Digest})
+		one := shipped{Name: p.Name, Version: v.Version, Digest: v.Digest}
+		for _, o := range v.Variants {
+			one.variants = append(one.variants, o.Digest)
+		}
+		out = append(out, one)
 		return true
 	}
 	if len(specs) == 0 {
@@ -252,13 +257,37 @@ func compareVersions(a, b string) int {
 	return va.Compare(vb)
 }
 
-// shipOne copies one version with its referrers, if this machine would install it.
+// shipOne copies one version with its referrers, if this machine would install it: all
+// of its artifacts, and then what lists them.
 func (a *app) shipOne(ctx context.Context, src, dst *registry.Client, policy *signing.Policy, store *install.Store, p *shipped) error {
-	f, err := src.Fetch(ctx, p.Name, p.Digest, store)
+	if len(p.variants) == 0 {
+		return a.shipArtifact(ctx, src, dst, policy, store, p, p.Digest)
+	}
+	raw, digests, err := src.FetchVariants(ctx, p.Name, p.Digest)
 	if err != nil {
 		return err
 	}
-	refs, err := src.Referrers(ctx, p.Name, p.Digest, signing.BundleMediaType)
+	if !slices.Equal(digests, p.variants) {
+		return &install.Mismatch{Name: p.Name, Version: p.Version, What: fmt.Sprintf("%s lists other variants than the index of packages", p.Digest)}
+	}
+	for _, d := range digests {
+		if err := a.shipArtifact(ctx, src, dst, policy, store, p, d); err != nil {
+			return err
+		}
+	}
+	if err := dst.PushFetchedVariants(ctx, p.Name, p.Version, raw); err != nil {
+		return err
+	}
+	return a.shipReferrers(ctx, src, dst, store, p, p.Digest)
+}
+
+// shipArtifact copies one artifact of a version.
+func (a *app) shipArtifact(ctx context.Context, src, dst *registry.Client, policy *signing.Policy, store *install.Store, p *shipped, digest string) error {
+	f, err := src.Fetch(ctx, p.Name, digest, store)
+	if err != nil {
+		return err
+	}
+	refs, err := src.Referrers(ctx, p.Name, digest, signing.BundleMediaType)
 	if err != nil {
 		return err
 	}
@@ -268,7 +297,7 @@ func (a *app) shipOne(ctx context.Context, src, dst *registry.Client, policy *si
 			bundles = append(bundles, r.Payload)
 		}
 	}
-	v, err := policy.Verify(p.Name, p.Version, p.Digest, bundles)
+	v, err := policy.Verify(p.Name, p.Version, digest, bundles)
 	if err != nil {
 		return err
 	}
@@ -287,14 +316,19 @@ func (a *app) shipOne(ctx context.Context, src, dst *registry.Client, policy *si
 	if _, err := signing.VerifyObject(object, sig, v.KernelCertificates); err != nil {
 		return err
 	}
-	if err := dst.PushFetched(ctx, f, store); err != nil {
+	if err := dst.PushFetched(ctx, f, store, digest != p.Digest); err != nil {
 		return err
 	}
-	copied, err := src.CopyReferrers(ctx, dst, p.Name, p.Digest, store)
+	return a.shipReferrers(ctx, src, dst, store, p, digest)
+}
+
+// shipReferrers copies what is attached to an artifact.
+func (a *app) shipReferrers(ctx context.Context, src, dst *registry.Client, store *install.Store, p *shipped, digest string) error {
+	copied, err := src.CopyReferrers(ctx, dst, p.Name, digest, store)
 	if err != nil {
 		return err
 	}
-	p.Referrers = copied.Referrers
+	p.Referrers += copied.Referrers
 	for _, err := range copied.Skipped {
 		a.ui.warn("%v", err)
 	}

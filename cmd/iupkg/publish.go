@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 
 	"github.com/spf13/cobra"
 
@@ -47,6 +48,8 @@ type published struct {
 	Digest  string `json:"digest"`
 	Signer  string `json:"signer"`
 	KeyID   string `json:"keyID"`
+	// Variants are the digests of the artifacts of a version that has several.
+	Variants []string `json:"variants,omitempty"`
 }
 
 func (a *app) publish(ctx context.Context, dir, key string, noBuild bool) error {
@@ -69,47 +72,33 @@ func (a *app) publish(ctx context.Context, dir, key string, noBuild bool) error 
 			return err
 		}
 	}
-	pkg, m, err := readBuilt(dir)
+	list, err := readVariants(dir)
 	if err != nil {
 		return err
 	}
+	m := list[0].manifest
 	if err := listing.Check(ctx, m.Name); err != nil {
 		return err
 	}
-	if pkg.KernelSig, err = keys.SignObject(pkg.Object); err != nil {
-		return err
+	for _, b := range list {
+		if b.pkg.KernelSig, err = keys.SignObject(b.pkg.Object); err != nil {
+			return err
+		}
 	}
-	raw, _, err := registry.Pack(pkg)
-	if err != nil {
-		return err
-	}
-	out := published{Name: m.Name, Version: m.Version, Digest: install.Digest(raw), Signer: keys.Name}
+	out := published{Name: m.Name, Version: m.Version, Signer: keys.Name}
 	if out.KeyID, err = signing.KeyID(keys.Publisher.Public()); err != nil {
 		return err
 	}
-	statement, err := statementOf(m, out.Digest)
+	entry, err := a.pushBuilt(ctx, client, keys, list)
 	if err != nil {
 		return err
 	}
-	bundle, err := keys.SignStatement(statement)
-	if err != nil {
-		return err
-	}
-	attachments := []registry.Attachment{bundleAttachment(signing.PredicateType, bundle)}
-	more, err := a.attestBuild(keys, toolchain.OutputDir(dir), m, out.Digest)
-	if err != nil {
-		return err
-	}
-	attachments = append(attachments, more...)
-	a.ui.working("pushing %s %s", m.Name, m.Version)
-	if out.Digest, err = client.Push(ctx, pkg); err != nil {
-		return err
-	}
-	if err := client.Attach(ctx, m.Name, out.Digest, attachments...); err != nil {
-		return err
+	out.Digest = entry.Version.Digest
+	for _, v := range entry.Version.Variants {
+		out.Variants = append(out.Variants, v.Digest)
 	}
 	// Last: what the index lists is there.
-	if err := listing.Publish(ctx, index.EntryOf(m, out.Digest)); err != nil {
+	if err := listing.Publish(ctx, entry); err != nil {
 		return err
 	}
 	if !hadRoot {
@@ -118,38 +107,136 @@ func (a *app) publish(ctx context.Context, dir, key string, noBuild bool) error 
 		}
 	}
 	a.ui.step("published %s %s to %s, signed by %s (%s)", m.Name, m.Version, client, keys.Name, short(out.KeyID))
+	if n := len(out.Variants); n > 0 {
+		a.ui.step("it has %s; a kernel gets the first whose requirements it meets", count(n, "variant"))
+	}
 	return a.ui.answer(out, func(w io.Writer) { fmt.Fprintln(w, out.Digest) })
 }
 
-// readBuilt collects what a build left, and checks that object and manifest are
-// of one build.
-func readBuilt(dir string) (*registry.Package, *manifest.Manifest, error) {
+// pushBuilt signs and pushes artifacts, of which there are several if the version has
+// variants, and says what the index is to list.
+func (a *app) pushBuilt(ctx context.Context, client *registry.Client, keys *signing.Keys, list []built) (entry index.Entry, err error) {
+	m := list[0].manifest
+	sign := func(b *built, m *manifest.Manifest, digest string) ([]registry.Attachment, error) {
+		statement, err := statementOf(m, digest)
+		if err != nil {
+			return nil, err
+		}
+		bundle, err := keys.SignStatement(statement)
+		if err != nil {
+			return nil, err
+		}
+		more, err := a.attestBuild(keys, b.dir, m, digest)
+		return append([]registry.Attachment{bundleAttachment(signing.PredicateType, bundle)}, more...), err
+	}
+	// Everything that can be refused is made before anything is pushed.
+	attached := map[string][]registry.Attachment{}
+	var order []string
+	prepare := func(b *built, m *manifest.Manifest, digest string) error {
+		order = append(order, digest)
+		attached[digest], err = sign(b, m, digest)
+		return err
+	}
+	var push func() error
+	if len(list) == 1 {
+		raw, _, err := registry.Pack(list[0].pkg)
+		if err != nil {
+			return entry, err
+		}
+		entry = index.EntryOf(m, install.Digest(raw))
+		push = func() error { _, err := client.Push(ctx, list[0].pkg); return err }
+	} else {
+		var pkgs []*registry.Package
+		for _, b := range list {
+			pkgs = append(pkgs, b.pkg)
+		}
+		v, err := registry.PackVariants(pkgs)
+		if err != nil {
+			return entry, err
+		}
+		entry = index.EntryOfVariants(v.Manifests, v.Digests(), v.Digest())
+		for i, digest := range v.Digests() {
+			if err := prepare(&list[i], v.Manifests[i], digest); err != nil {
+				return entry, err
+			}
+		}
+		push = func() error { _, err := client.PushVariants(ctx, pkgs); return err }
+	}
+	// Of a version with variants this is the image index, for tools that verify a tag.
+	all := *m
+	all.Requires = entry.Version.Requires
+	if err := prepare(&list[0], &all, entry.Version.Digest); err != nil {
+		return entry, err
+	}
+	a.ui.working("pushing %s %s", m.Name, m.Version)
+	if err := push(); err != nil {
+		return entry, err
+	}
+	for _, digest := range order {
+		if err := client.Attach(ctx, m.Name, digest, attached[digest]...); err != nil {
+			return entry, err
+		}
+	}
+	return entry, nil
+}
+
+// built is what a build left of one object, in a folder.
+type built struct {
+	dir      string
+	pkg      *registry.Package
+	manifest *manifest.Manifest
+}
+
+// readVariants collects what a build left: one object, and any variants in the order of
+// their numbers.
+func readVariants(dir string) ([]built, error) {
 	out := toolchain.OutputDir(dir)
+	first, err := readBuilt(dir, out)
+	if err != nil {
+		return nil, err
+	}
+	list := []built{*first}
+	for n := 1; ; n++ {
+		at := filepath.Join(out, "variants", strconv.Itoa(n))
+		if _, err := os.Stat(at); errors.Is(err, fs.ErrNotExist) {
+			return list, nil
+		}
+		b, err := readBuilt(dir, at)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, *b)
+	}
+}
+
+// readBuilt collects what a build of dir left in out, and checks that object and manifest
+// are of one build.
+func readBuilt(dir, out string) (*built, error) {
 	text, err := os.ReadFile(filepath.Join(out, "manifest.json"))
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil, withHint(err, "run iupkg build %s", dir)
+		return nil, withHint(err, "run iupkg build %s", dir)
 	}
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	m, err := manifest.Parse(text)
 	if err != nil {
-		return nil, nil, fmt.Errorf("%s: %w", out, err)
+		return nil, fmt.Errorf("%s: %w", out, err)
 	}
 	// The canonical form, whatever wrote it.
 	if text, err = m.Encode(); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	pkg := &registry.Package{Manifest: text, Version: m.Version}
 	if pkg.Object, err = os.ReadFile(filepath.Join(out, m.Name+".o")); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	o, err := kernel.ReadObject(pkg.Object)
 	if err == nil && (o.Name != m.Name || o.Version != m.Version || install.Digest(pkg.Object) != m.Object.Digest) {
 		err = fmt.Errorf("object and manifest are of different builds (%s %s, %s %s)", o.Name, o.Version, m.Name, m.Version)
 	}
 	if err != nil {
-		return nil, nil, withHint(fmt.Errorf("%s: %w", out, err), "run iupkg build %s", dir)
+		return nil, withHint(fmt.Errorf("%s: %w", out, err), "run iupkg build %s", dir)
 	}
 	for _, f := range []struct {
 		to    *[]byte
@@ -165,13 +252,13 @@ func readBuilt(dir string) (*registry.Package, *manifest.Manifest, error) {
 				continue
 			}
 			if err != nil {
-				return nil, nil, err
+				return nil, err
 			}
 			*f.to = data
 			break
 		}
 	}
-	return pkg, m, nil
+	return &built{dir: out, pkg: pkg, manifest: m}, nil
 }
 
 // statementOf is what the publisher signs of a package.
