@@ -35,7 +35,9 @@ use crate::sys::host as state;
 use crate::sys::kreloc::Resolved;
 use crate::{Errno, Param, ParamValue, TcAction, TcContext, XdpAction, XdpContext, abi};
 
+mod frame;
 mod hooks;
+pub use frame::Frames;
 pub use hooks::*;
 
 /// Number of CPUs that programs may run on.

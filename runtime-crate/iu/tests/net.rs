@@ -319,3 +319,36 @@ fn sums_by_the_definition() {
         }
     }
 }
+
+/// The layers of a frame whose transport checksum is right: over the pseudo-header and all
+/// that follows it, it gives zero.
+fn right(p: &iu::host::Packet) -> net::Layers<'_> {
+    let l = net::layers(p.bytes()).unwrap();
+    let sum = match l.ip {
+        net::Ip::V4(ip) => Sum::new().pseudo4(ip, l.len as u16),
+        net::Ip::V6(ip) => Sum::new().pseudo6(ip, l.protocol, l.len as u32),
+    };
+    assert_eq!(sum.bytes(l.transport()).finish(), 0);
+    l
+}
+
+#[test]
+fn flows_and_made_frames() {
+    use iu::host::Frames;
+    use iu::net::Flow;
+
+    for (a, b) in [("10.0.0.1:1000", "10.0.0.2:53"), ("[fd00::1]:1000", "[fd00::2]:53")] {
+        let (there, back) = (Frames::new(a, b), Frames::new(a, b).reversed().tag(3).tag(4));
+        let p = there.tcp(1, 2, net::TCP_SYN, b"odd");
+        let to = Flow::of_tcp(&right(&p).tcp().unwrap());
+        let p = back.tcp(1, 2, net::TCP_SYN, b"");
+        let from = Flow::of_tcp(&right(&p).tcp().unwrap());
+        assert_eq!((to.reversed(), to.hash(1)), (from, from.reversed().hash(1)));
+        let p = there.udp(b"x");
+        let udp = Flow::of_udp(&right(&p).udp().unwrap());
+        assert_eq!((udp.src_port, udp.dst_port, udp.protocol), (1000, 53, IPPROTO_UDP.into()));
+        let mut hashes = vec![to.hash(1), to.hash(2), from.hash(1), udp.hash(1)];
+        hashes.dedup();
+        assert_eq!(hashes.len(), 4);
+    }
+}

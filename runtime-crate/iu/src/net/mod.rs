@@ -14,6 +14,7 @@
 
 pub mod checksum;
 mod ether;
+mod flow;
 mod ip;
 mod layers;
 mod options;
@@ -21,6 +22,7 @@ mod transport;
 mod view;
 
 pub use ether::{Arp, ETH_ARP, ETH_IPV4, ETH_IPV6, ETH_QINQ, ETH_VLAN, Ethernet, Vlan};
+pub use flow::{Cursor, Flow, Piece};
 pub use ip::{IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_TCP, IPPROTO_UDP, Ipv4, Ipv6};
 pub use layers::{IcmpView, Ip, Layers, Link, TcpView, UdpView, layers, link};
 pub use options::{
