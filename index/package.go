@@ -112,10 +112,17 @@ func EntryOf(m *manifest.Manifest, digest string) Entry {
 		Name: m.Name, Description: m.Description, License: m.License, Repository: m.Repository,
 		Version: Version{
 			Version: m.Version, Digest: digest,
-			Requires: m.Requires, Dependencies: m.Dependencies, Conflicts: m.Conflicts,
+			Requires: requirements(m), Dependencies: m.Dependencies, Conflicts: m.Conflicts,
 			Provides: m.Provides, Features: m.Features,
 		},
 	}
+}
+
+// requirements is what a kernel must offer for an extension, its architecture too.
+func requirements(m *manifest.Manifest) manifest.Requirements {
+	r := m.Requires
+	r.Arch = m.Arch
+	return r
 }
 
 // EntryOfVariants is the entry of an extension whose version has several objects: ms
@@ -124,7 +131,7 @@ func EntryOf(m *manifest.Manifest, digest string) Entry {
 func EntryOfVariants(ms []*manifest.Manifest, digests []string, digest string) Entry {
 	e := EntryOf(ms[0], digest)
 	for i, m := range ms {
-		e.Version.Variants = append(e.Version.Variants, manifest.CandidateVariant{Digest: digests[i], Requires: m.Requires})
+		e.Version.Variants = append(e.Version.Variants, manifest.CandidateVariant{Digest: digests[i], Requires: requirements(m)})
 	}
 	e.Version.Requires = manifest.CommonRequirements(e.Version.Variants)
 	return e

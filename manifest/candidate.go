@@ -36,6 +36,23 @@ type CandidateVariant struct {
 	Requires Requirements `json:"requires"`
 }
 
+// Variant is the number of the variant of a digest, -1 if there is none.
+func (c *Candidate) Variant(digest string) int {
+	return slices.IndexFunc(c.Variants, func(v CandidateVariant) bool { return v.Digest == digest })
+}
+
+// RequirementsOf is what the artifact of a digest requires; ok says whether it is the
+// version's only one, or one of its variants.
+func (c *Candidate) RequirementsOf(digest string) (r Requirements, ok bool) {
+	if len(c.Variants) == 0 {
+		return c.Requires, c.Digest == digest
+	}
+	if i := c.Variant(digest); i >= 0 {
+		return c.Variants[i].Requires, true
+	}
+	return r, false
+}
+
 // CommonRequirements is what all variants of a version require: what a kernel lacks of
 // this keeps it from every one of them.
 func CommonRequirements(variants []CandidateVariant) Requirements {

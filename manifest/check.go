@@ -15,9 +15,18 @@ type Finding struct {
 	Requirement string `json:"requirement"` // "FUNCTION_ERROR_INJECTION=y", "kernel release >=6.99"
 	Answer      Answer `json:"answer"`
 	Found       string `json:"found"` // "this kernel has it off (/boot/config-6.12.1)"
+	// Variant is the one of several of a version that requires it, from 1; 0: all do, or
+	// there is only one.
+	Variant int `json:"variant,omitempty"`
 }
 
-func (f Finding) String() string { return "needs " + f.Requirement + "; " + f.Found }
+func (f Finding) String() string {
+	text := "needs " + f.Requirement + "; " + f.Found
+	if f.Variant > 0 {
+		text = fmt.Sprintf("(variant %d) %s", f.Variant, text)
+	}
+	return text
+}
 
 // Fits reports whether nothing among the findings is a No. Those that are
 // Unknown may still fail at load.
@@ -59,7 +68,7 @@ func (c *Checker) Check(r Requirements) []Finding {
 	var out []Finding
 	add := func(req string, a Answer, format string, args ...any) {
 		if a != Yes {
-			out = append(out, Finding{req, a, fmt.Sprintf(format, args...)})
+			out = append(out, Finding{Requirement: req, Answer: a, Found: fmt.Sprintf(format, args...)})
 		}
 	}
 	if r.Arch != "" && r.Arch != p.Arch {
@@ -105,7 +114,7 @@ func once(known map[string][]Finding, s string, check func(string, addFinding)) 
 	if !ok {
 		check(s, func(req string, a Answer, format string, args ...any) {
 			if a != Yes {
-				out = append(out, Finding{req, a, fmt.Sprintf(format, args...)})
+				out = append(out, Finding{Requirement: req, Answer: a, Found: fmt.Sprintf(format, args...)})
 			}
 		})
 		known[s] = out

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"math/bits"
 	"slices"
-	"strings"
 
 	"github.com/iupkg/iupkg/manifest"
 )
@@ -281,14 +280,7 @@ type joint []Member
 func (j joint) Check(r manifest.Requirements) []manifest.Finding {
 	var out []manifest.Finding
 	for _, m := range j {
-		for _, f := range m.Host.Check(r) {
-			if name := "Linux " + m.Name; strings.Contains(f.Found, "this kernel") {
-				f.Found = strings.Replace(f.Found, "this kernel", name, 1)
-			} else {
-				f.Found = name + ": " + f.Found
-			}
-			out = append(out, f)
-		}
+		out = append(out, m.tag(m.Host.Check(r))...)
 	}
 	return out
 }

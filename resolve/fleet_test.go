@@ -212,3 +212,35 @@ func TestSmallestSplit(t *testing.T) {
 		}
 	}
 }
+
+// Members of a fleet may have the same version in different variants.
+func TestFleetVariants(t *testing.T) {
+	src := fleetGraph(t,
+		"a 1.0.0",
+		"a 1.1.0: variant rt config PREEMPT_RT; variant plain config PREEMPT_RT=n",
+		"a 1.2.0: variant rt config PREEMPT_RT; variant numa config NUMA",
+		"b 1.0.0: needs a ^1",
+		"b 1.1.0: variant x; variant y")
+	fleet := fleetOf("one", "two PREEMPT_RT=y", "three PREEMPT_RT=y NUMA=y")
+	f, err := SolveFleet(context.Background(), src, fleet, []manifest.Spec{{Name: "a"}, {Name: "b"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = `one: a 1.1.0, b 1.1.0
+two: a 1.2.0, b 1.1.0
+three: a 1.2.0, b 1.1.0
+all: a 1.1.0, b 1.1.0
+a 1.2.0 for two three
+  one (variant 1) needs PREEMPT_RT=y or m; this kernel has it off (/boot/config); also (variant 2) needs NUMA=y or m; this kernel has it off (/boot/config)
+`
+	if got := f.text(); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	a, b := f.Common.Find("a"), f.Common.Find("b")
+	if got := fmt.Sprint(a.Variant, a.Builds); got != "0 [{one 2 1.1.0/plain} {two 1 1.1.0/rt} {three 1 1.1.0/rt}]" {
+		t.Errorf("builds of a: %s", got)
+	}
+	if b.Variant != 1 || b.Digest != "1.1.0/x" || b.Builds != nil {
+		t.Errorf("b is %+v", b)
+	}
+}

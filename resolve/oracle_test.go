@@ -77,6 +77,15 @@ func randomProblem(r *rand.Rand) problem {
 			if r.Float64() < unfits {
 				c.Requires.ABI = 1 + r.IntN(2)
 			}
+			if r.IntN(4) == 0 {
+				for k := range 1 + r.IntN(3) {
+					v := manifest.CandidateVariant{Digest: fmt.Sprint(n, v, k)}
+					if r.Float64() < 2*unfits {
+						v.Requires.ABI = 1 + r.IntN(2)
+					}
+					c.Variants = append(c.Variants, v)
+				}
+			}
 			if r.Float64() < 0.1 {
 				c.Yanked = "it is bad"
 			}
@@ -92,6 +101,11 @@ func randomProblem(r *rand.Rand) problem {
 					panic(err)
 				}
 				p.installed[len(p.installed)-1].Constraint = c
+			}
+			if k := len(c.Variants); k > 0 {
+				v := c.Variants[r.IntN(k)]
+				in := &p.installed[len(p.installed)-1]
+				in.Digest, in.Requires = v.Digest, v.Requires
 			}
 		}
 	}
@@ -159,7 +173,8 @@ func (p problem) table(lenient bool) table {
 	}
 	for i, n := range p.names {
 		for x, c := range p.src[n] {
-			may := c.Requires.ABI == fits || lenient && c.Requires.ABI == untold
+			abi := oneABI(c)
+			may := abi == fits || lenient && abi == untold
 			exact := false
 			for _, w := range p.want {
 				if w.Name == n {
@@ -203,6 +218,25 @@ func (p problem) table(lenient bool) table {
 		}
 	}
 	return t
+}
+
+// oneABI is how a version fits in the best of its variants.
+func oneABI(c Candidate) int {
+	if len(c.Variants) == 0 || c.Requires.ABI == unfit {
+		return c.Requires.ABI
+	}
+	best := unfit
+	for _, v := range c.Variants {
+		if v.Requires.ABI == fits {
+			best = fits
+		} else if v.Requires.ABI == untold && best == unfit {
+			best = untold
+		}
+	}
+	if best == fits {
+		return c.Requires.ABI
+	}
+	return best
 }
 
 // meets reports whether v is in the constraint; covers counts pre-releases as
@@ -293,6 +327,15 @@ func (t table) best() []int {
 	return best
 }
 
+func (p problem) pinnedDigest(name string) string {
+	for _, in := range p.installed {
+		if in.Name == name {
+			return in.Digest
+		}
+	}
+	return ""
+}
+
 func (p problem) String() string {
 	return fmt.Sprintf("%+v\nwant %v\ninstalled %+v", p.src, p.want, p.installed)
 }
@@ -375,6 +418,13 @@ func (p problem) checkPlan(t *testing.T, seed int, tab table, plan *Plan, best [
 	for _, c := range plan.Packages {
 		if !slices.Contains(need, slices.Index(p.names, c.Name)) {
 			t.Fatalf("seed %d: %s is there for nothing\n%v", seed, c.Name, p)
+		}
+		if of := p.src[c.Name][pick[slices.Index(p.names, c.Name)]]; len(of.Variants) > 0 {
+			at := of.Variant(c.Digest)
+			best := oneABI(Candidate{Variants: of.Variants})
+			if at < 0 || at+1 != c.Variant || of.Variants[at].Requires.ABI != best || c.Installed != (c.Digest == p.pinnedDigest(c.Name)) {
+				t.Fatalf("seed %d: %s %s is had as variant %d of %+v\n%v", seed, c.Name, c.Version, c.Variant, of.Variants, p)
+			}
 		}
 		for _, r := range c.Rejected {
 			if r.Reason == "" || r.Kind == "" {

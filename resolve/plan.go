@@ -26,14 +26,16 @@ func (in *input) plan(ctx context.Context, s *solver) (*Plan, error) {
 	for _, p := range s.sorted() {
 		v := p.chosen()
 		c := Choice{
-			Name: p.name, Version: v.Version, Digest: v.Digest, Installed: v.pinned,
+			Name: p.name, Version: v.Version, Digest: v.Digest,
 			Wanted: slices.ContainsFunc(in.want, func(w manifest.Spec) bool {
 				return w.Name == p.name || slices.Contains(stands[p].provides, w.Name)
 			}),
 			Features: stands[p].features, Provides: stands[p].provides,
-			Unproven: in.findings(v),
+			Unproven: in.fit(v).findings,
 		}
-		if pin := in.pinned(p.name); pin != nil && !v.pinned {
+		in.build(&c, v)
+		c.Installed = v.pinned && c.Builds == nil && c.Digest == in.pinned(p.name).Digest
+		if pin := in.pinned(p.name); pin != nil && !c.Installed {
 			c.Replaces = pin.Version
 		}
 		for i := range p.best() {

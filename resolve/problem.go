@@ -44,13 +44,18 @@ type version struct {
 	// preferred: pinned, and not to be upgraded.
 	preferred bool
 
-	// See relations and findings, which fill them in for versions that come up.
-	parsed   bool
-	deps     []relation // sorted by name
-	confl    []relation
-	broken   error
-	checked  bool
-	findings []manifest.Finding
+	// first is the variant to be tried before the others, the installed one; unlisted:
+	// it is the last, which the source does not have.
+	first    int
+	unlisted bool
+
+	// See relations and fit, which fill them in for versions that come up.
+	parsed  bool
+	deps    []relation // sorted by name
+	confl   []relation
+	broken  error
+	checked bool
+	fit     fit
 }
 
 type relation struct {
@@ -205,6 +210,9 @@ func (in *input) pin(vs *versions, p *Pinned) error {
 		return nil
 	}
 	v.Yanked = vs.list[i].Yanked
+	if o := &vs.list[i]; len(o.Variants) > 0 {
+		v.take(p, &o.Candidate)
+	}
 	vs.list[i] = v
 	return nil
 }
@@ -287,17 +295,17 @@ func (vs *versions) sharing(conflict bool, r relation) set {
 	return m
 }
 
-// findings returns what speaks against v on this kernel, or might.
-func (in *input) findings(v *version) []manifest.Finding {
+// fit finds out how v goes with this kernel.
+func (in *input) fit(v *version) *fit {
 	if !v.checked {
-		v.findings, v.checked = in.host.Check(v.Requires), true
+		v.fit, v.checked = fitOn(in.host, v), true
 	}
-	return v.findings
+	return &v.fit
 }
 
 // bars returns the findings that keep v from being chosen.
 func (in *input) bars(v *version, lenient bool) []manifest.Finding {
-	f := in.findings(v)
+	f := in.fit(v).findings
 	if lenient && manifest.Fits(f) {
 		return nil
 	}

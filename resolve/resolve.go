@@ -29,6 +29,8 @@
 //     installed.
 //   - A version of which it could not be told whether it fits the kernel is
 //     chosen only if there is no plan without such; see Choice.Unproven.
+//   - Of several builds of one version the installed one is had if it fits, else the
+//     first that does.
 package resolve
 
 import (
@@ -58,7 +60,8 @@ type Source interface {
 
 // Host says what keeps requirements from being met on a kernel; see
 // manifest.Profile.Check. If it is a fmt.Stringer too, that names the kernel in
-// explanations. Solve asks at most once for each candidate, from one goroutine.
+// explanations. Solve asks at most once for each candidate and each of its variants,
+// from one goroutine.
 type Host interface {
 	Check(manifest.Requirements) []manifest.Finding
 }
@@ -101,9 +104,14 @@ type Plan struct {
 type Choice struct {
 	Name    string `json:"name"`
 	Version string `json:"version"`
-	Digest  string `json:"digest"`
-	// Wanted: asked for now. Installed: this very version is pinned already.
-	// Replaces: the version that is pinned instead, if there is one.
+	// Digest is that of the variant, if it is one of several builds. Builds says what
+	// each of several kernels is to have, where that is not the same for all.
+	Digest  string  `json:"digest"`
+	Variant int     `json:"variant,omitempty"` // from 1
+	Builds  []Build `json:"builds,omitempty"`
+	// Wanted: asked for now. Installed: this very build is pinned already.
+	// Replaces: the version that is pinned instead, if there is one; it may be another
+	// build of the same.
 	Wanted bool `json:"wanted,omitempty"`
 	// Features are those that are asked for or needed. Provides are the names in
 	// whose place it stands in this plan.

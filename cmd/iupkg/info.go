@@ -134,11 +134,19 @@ func (i *packageInfo) write(w io.Writer, p *index.Package) {
 	add("license", i.License)
 	add("repository", i.Repository)
 	add("digest", v.Digest)
-	add("hooks", join(v.Requires.Hooks))
-	add("kernel release", v.Requires.Release)
-	add("kernel config", strings.Join(v.Requires.Config, ", "))
-	add("kernel types", strings.Join(v.Requires.BTF, ", "))
-	add("kernel symbols", strings.Join(v.Requires.Symbols, ", "))
+	needs := func(of string, r *manifest.Requirements) {
+		add(of+"architecture", r.Arch)
+		add(of+"hooks", join(r.Hooks))
+		add(of+"kernel release", r.Release)
+		add(of+"kernel config", strings.Join(r.Config, ", "))
+		add(of+"kernel types", strings.Join(r.BTF, ", "))
+		add(of+"kernel symbols", strings.Join(r.Symbols, ", "))
+	}
+	needs("", &v.Requires)
+	for i := range v.Variants {
+		add(fmt.Sprintf("variant %d", i+1), v.Variants[i].Digest)
+		needs("  ", &v.Variants[i].Requires)
+	}
 	add("needs", pairs(v.Dependencies))
 	add("conflicts", pairs(v.Conflicts))
 	var others []string

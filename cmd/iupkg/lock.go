@@ -237,10 +237,14 @@ func (a *app) driftOfIndex(ctx context.Context, l *manifest.Lock, e *lockDrift) 
 			return err
 		}
 		at := slices.IndexFunc(list, func(c manifest.Candidate) bool { return c.Version == i.Version })
+		known := false
+		if at >= 0 {
+			_, known = list[at].RequirementsOf(i.Digest)
+		}
 		switch {
 		case at < 0:
 			e.add("%s %s is not in the index", i.Name, i.Version)
-		case list[at].Digest != i.Digest:
+		case !known:
 			e.distrust("%s %s is %s in the index and was locked as %s", i.Name, i.Version, list[at].Digest, i.Digest)
 		case list[at].Yanked != "":
 			a.ui.warn("%s %s was yanked: %s", i.Name, i.Version, list[at].Yanked)

@@ -156,10 +156,15 @@ func lockedPins(ctx context.Context, src resolve.Source, file string) ([]resolve
 			return nil, err
 		}
 		at := slices.IndexFunc(list, func(c resolve.Candidate) bool { return c.Version == i.Version })
+		var requires manifest.Requirements
+		known := false
+		if at >= 0 {
+			requires, known = list[at].RequirementsOf(i.Digest)
+		}
 		switch {
 		case at < 0:
 			drift.add("%s %s is not in the index", i.Name, i.Version)
-		case list[at].Digest != i.Digest:
+		case !known:
 			drift.distrust("%s %s is %s in the index and was locked as %s", i.Name, i.Version, list[at].Digest, i.Digest)
 		default:
 			c := list[at]
@@ -169,7 +174,7 @@ func lockedPins(ctx context.Context, src resolve.Source, file string) ([]resolve
 			}
 			out = append(out, resolve.Pinned{Name: i.Name, Version: i.Version, Digest: i.Digest, Auto: i.Auto,
 				Constraint: constraint, Enabled: i.Features, Provides: c.Provides, Features: c.Features,
-				Requires: c.Requires, Dependencies: c.Dependencies, Conflicts: c.Conflicts})
+				Requires: requires, Dependencies: c.Dependencies, Conflicts: c.Conflicts})
 		}
 	}
 	if len(drift.facts) > 0 {
@@ -230,10 +235,16 @@ func (a *app) writeResolution(w io.Writer, r *resolution) {
 		if len(c.Provides) > 0 {
 			state += " for " + strings.Join(c.Provides, ", ")
 		}
+		if c.Variant > 0 {
+			state += fmt.Sprintf(" (variant %d)", c.Variant)
+		}
 		rows = append(rows, row(name, c.Version, short(c.Digest), state))
 	}
 	table(w, "NAME\tVERSION\tDIGEST\tSTATE", rows...)
 	for _, c := range r.Packages {
+		for _, b := range c.Builds {
+			fmt.Fprintf(w, "%s %s is variant %d (%s) on Linux %s\n", c.Name, c.Version, b.Variant, short(b.Digest), b.Member)
+		}
 		for _, f := range c.Unproven {
 			fmt.Fprintf(w, "%s %s may not fit: %s\n", c.Name, c.Version, f)
 		}

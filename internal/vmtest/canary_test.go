@@ -3,6 +3,7 @@
 package vmtest
 
 import (
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,16 +21,17 @@ func TestCanary(t *testing.T) {
 		t.Skip("boots machines for a long time: IUPKG_LONG=1")
 	}
 	b := newPublisher(t)
+	iface := hostInterface(t)
 	packet := strings.Repeat("ff", 12) + "0806" + strings.Repeat("00", 46)
 	with := func(tests ...manifest.SelfTest) func(*manifest.Manifest) {
 		return func(m *manifest.Manifest) { m.SelfTests = tests }
 	}
-	b.publishExt("1.0.0", "lan7", with(
+	b.publishExt("1.0.0", iface, with(
 		manifest.SelfTest{Name: "ARP passes", Program: "count_xdp", Packet: packet, Expect: "pass"},
 		manifest.SelfTest{Name: "ARP goes on", Program: "count_tc", Packet: packet, Expect: "ok"},
 	))
-	b.publishExt("1.1.0", "lan7", with(manifest.SelfTest{Name: "ARP is dropped", Program: "count_xdp", Packet: packet, Expect: "drop"}))
-	b.publishExt("1.2.0", "lan7", with(manifest.SelfTest{Program: "count_xdp", Packet: packet + strings.Repeat("00", 1234-60), Expect: "pass"}))
+	b.publishExt("1.1.0", iface, with(manifest.SelfTest{Name: "ARP is dropped", Program: "count_xdp", Packet: packet, Expect: "drop"}))
+	b.publishExt("1.2.0", iface, with(manifest.SelfTest{Program: "count_xdp", Packet: packet + strings.Repeat("00", 1234-60), Expect: "pass"}))
 	root := filepath.Join(b.Dir, "root")
 	// What is resolved is for the machine's kernel, whatever runs here.
 	profile := filepath.Join(b.Dir, "profile.json")
@@ -58,7 +60,7 @@ func TestCanary(t *testing.T) {
 		{"1.1.0", true, []string{"the canary failed", "self-test ARP is dropped: program count_xdp: the verdict is pass, want drop", "nothing was changed here"}},
 		{"1.2.0", true, []string{"the canary failed", "faults of cause panic"}},
 	} {
-		out, err := iupkg("install", "ext@"+c.version, "--set", "iface=lan7", "--kernel", profile, "--canary-kernel", "6.12", "--dry-run")
+		out, err := iupkg("install", "ext@"+c.version, "--set", "iface="+iface, "--kernel", profile, "--canary-kernel", "6.12", "--dry-run")
 		if (err != nil) != c.fails {
 			t.Errorf("%s: %v", c.version, err)
 		}
@@ -72,9 +74,24 @@ func TestCanary(t *testing.T) {
 		}
 	}
 	// Without QEMU or an image it says so.
-	cmd := exec.CommandContext(b.ctx, b.IUPkg(), "--root", root, "--offline", "--kernel", profile, "install", "ext@1.0.0", "--set", "iface=lan7", "--canary", "--dry-run")
+	cmd := exec.CommandContext(b.ctx, b.IUPkg(), "--root", root, "--offline", "--kernel", profile, "install", "ext@1.0.0", "--set", "iface="+iface, "--canary", "--dry-run")
 	cmd.Env = []string{"PATH=/nonexistent", "HOME=" + b.Dir}
 	if out, err := cmd.CombinedOutput(); err == nil || !strings.Contains(string(out), "the canary needs QEMU") {
 		t.Errorf("%v: %s", err, out)
 	}
+}
+
+// hostInterface is an interface of this machine, which the other one makes: not the
+// loopback, which it has, if there is another.
+func hostInterface(t *testing.T) string {
+	devs, err := net.Interfaces()
+	if err != nil || len(devs) == 0 {
+		t.Skip("this machine has no network interfaces: ", err)
+	}
+	for _, d := range devs {
+		if d.Flags&(net.FlagLoopback|net.FlagUp) == net.FlagUp {
+			return d.Name
+		}
+	}
+	return devs[0].Name
 }

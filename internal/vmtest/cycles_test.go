@@ -86,9 +86,20 @@ func TestGuestCycles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// Where the time goes: up to verified, to replaced in the kernel, to committed.
+	var phases [3][]time.Duration
+	var last time.Time
+	ended := func(phase int) {
+		now := time.Now()
+		phases[phase], last = append(phases[phase], now.Sub(last)), now
+	}
 	replaced := 0
 	env := &install.Env{Policy: policy, Kernel: install.Live{Runtime: ko}, Release: "test", Report: func(e install.Event) {
-		if e.Kind == install.EventReplaced {
+		switch e.Kind {
+		case install.EventVerified:
+			ended(0)
+		case install.EventReplaced:
+			ended(1)
 			replaced++
 		}
 	}}
@@ -114,6 +125,7 @@ func TestGuestCycles(t *testing.T) {
 	s := newStream(t, "iut0", "iut1")
 	apply := func(did string, target []install.Item) time.Duration {
 		began := time.Now()
+		last = began
 		lock, err := root.Lock()
 		if err != nil {
 			t.Fatal(err)
@@ -126,6 +138,7 @@ func TestGuestCycles(t *testing.T) {
 		if _, err := lock.Apply(context.Background(), install.NewPlan(cur, did, target), env); err != nil {
 			t.Fatal(err)
 		}
+		ended(2)
 		return time.Since(began)
 	}
 	var took []time.Duration
@@ -143,6 +156,11 @@ func TestGuestCycles(t *testing.T) {
 		time.Sleep(20 * time.Millisecond)
 	}
 	slices.Sort(took)
+	median := func(d []time.Duration) time.Duration {
+		slices.Sort(d)
+		return d[len(d)/2]
+	}
+	t.Logf("of a transaction's median %v go to reading and verifying, %v to the kernel, %v to committing", median(phases[0]), median(phases[1]), median(phases[2]))
 	t.Logf("%d cycles, %d replacements, median %v, worst %v a cycle; %d packets sent, %d counted",
 		cycles, replaced, took[len(took)/2], took[len(took)-1], sent, got)
 	if got != sent {
