@@ -48,6 +48,7 @@ func TestGuest(t *testing.T) {
 		{"changed image", g.changedImage},
 		{"mutants", g.mutants},
 		{"generic", g.generic},
+		{"backstops", g.backstops},
 		{"roll back", g.rollBack},
 		{"left behind", g.leftBehind},
 		{"built", g.built},

@@ -36,9 +36,10 @@ const (
 	CauseBudget  Cause = 2
 	CauseLock    Cause = 3
 	CauseNesting Cause = 4
+	CauseLeak    Cause = 5
 )
 
-var causeNames = []string{"panic", "stack", "budget", "lock", "nesting"}
+var causeNames = []string{"panic", "stack", "budget", "lock", "nesting", "leak"}
 
 // String is the cause's name in messages and JSON.
 func (c Cause) String() string {

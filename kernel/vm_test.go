@@ -79,6 +79,10 @@ func signedObjects(t *testing.T) map[string][]byte {
 	for version, flags := range map[string][]string{
 		"1.0.0": nil,
 		"2.0.0": {"-DEXT_STEP=1000", "-DEXT_SEEN=32"},
+		"3.0.0": {"-DEXT_LEAK"},
+		"3.1.0": {"-DEXT_LEAK", "-DEXT_DEEP"},
+		"4.0.0": {"-DEXT_SPIN"},
+		"4.1.0": {"-DEXT_SPIN", "-DEXT_DEEP"},
 	} {
 		b := kernel.CompileObject(t, "ext.c", append(flags, `-DEXT_VERSION="`+version+`"`)...)
 		sig, err := keys.SignObject(b)

@@ -21,8 +21,8 @@ type Policy struct {
 	Budget time.Duration
 	// MaxFaults is how many faults it may have; 0: any number. Without Window
 	// the program is then disabled until it is loaded anew; with one, when so many came
-	// in so long, it is paused for the rest of it. A run over its budget counts 100 times
-	// in a window, since that is what it costs.
+	// in so long, it is paused for the rest of it. A run over its budget counts once for
+	// each 10µs of that in a window, since that is what it costs.
 	MaxFaults uint32
 	Window    time.Duration // 1ms to 1h
 }

@@ -20,7 +20,7 @@ static_assert(offsetof(struct iu_cpu, free) == IU_CPU_FREE(0));
 static_assert(offsetof(struct iu_cpu, free[3]) == IU_CPU_FREE(3));
 static_assert(offsetof(struct iu_frame, prog) == 8);
 static_assert(offsetof(struct iu_frame, start) == 16);
-static_assert(offsetof(struct iu_frame, nheld) == 24);
+static_assert(offsetof(struct iu_frame, nheld) == IU_FRAME_HELD && offsetof(struct iu_frame, rcu) == IU_FRAME_HELD + 3);
 static_assert(offsetof(struct iu_frame, ip) == 32);
 static_assert(offsetof(struct iu_frame, saved) == IU_FRAME_SAVED);
 static_assert(sizeof(struct iu_frame) == IU_FRAME_SIZE);

@@ -98,6 +98,7 @@ asmlinkage u32 iu_landed(struct iu_frame *f);
 asmlinkage u32 iu_run_nested(void *ctx, struct iu_prog *p);
 asmlinkage u32 iu_resched(u32 ret);
 asmlinkage void iu_expired(void);
+asmlinkage void iu_left(struct iu_frame *f);
 
 /* fault.c */
 bool iu_on_stack(const struct iu_cpu *c, unsigned int level, unsigned long at);

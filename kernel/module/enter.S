@@ -78,10 +78,18 @@ SYM_START(iu_run_framed, SYM_L_GLOBAL, SYM_A_ALIGN)
 	SAVE_REST
 	PUSH_FRAME
 	CALL_PROGRAM
+	cmpl	$0, IU_FRAME_HELD(%rsp)
+	jne	.Lleft
 	popq	CPU(IU_CPU_FRAME)
 	addq	$(IU_FRAME_SIZE - 8), %rsp
 	UNWIND_HINT_FUNC		/* all registers are the caller's, though not popped */
 	PREEMPT_ON_AND_RETURN
+.Lleft:
+	movq	%rsp, %rdi
+	call	iu_left
+	movq	%rsp, %rdi
+	call	iu_land
+	ud2
 SYM_FUNC_END(iu_run_framed)
 
 /*
@@ -104,6 +112,10 @@ SYM_FUNC_END(iu_run_framed)
 .endif
 	movq	%rcx, %rsp
 	CALL_PROGRAM
+.if \framed
+	cmpl	$0, IU_FRAME_HELD - (IU_FRAME_SIZE - 8)(%rbp)
+	jne	.Lleft_\@
+.endif
 	movq	%rsp, CPU(IU_CPU_FREE(\level))
 .if \framed
 	movq	-(IU_FRAME_SIZE - 8)(%rbp), %rdx
@@ -114,6 +126,14 @@ SYM_FUNC_END(iu_run_framed)
 	PREEMPT_ON_AND_RETURN
 .Lnested_\@:
 	jmp	iu_run_nested
+.if \framed
+.Lleft_\@:
+	leaq	-(IU_FRAME_SIZE - 8)(%rbp), %rdi
+	call	iu_left
+	leaq	-(IU_FRAME_SIZE - 8)(%rbp), %rdi
+	call	iu_land
+	ud2
+.endif
 .endm
 
 /* The level is interrupt_context_level(). */

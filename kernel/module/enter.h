@@ -14,6 +14,7 @@
 #define IU_CPU_FREE(level)	(8 + 8 * (level))
 
 /* struct iu_frame: four words pushed, the rest only made room for, then what is saved. */
+#define IU_FRAME_HELD		24		/* four bytes, all zero: nothing is held */
 #define IU_FRAME_REST		216
 #define IU_FRAME_SAVED		(4 * 8 + IU_FRAME_REST)
 #define IU_FRAME_SIZE		(IU_FRAME_SAVED + 6 * 8)

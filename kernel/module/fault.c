@@ -11,6 +11,7 @@
 
 #include "held.h"
 #include "hook.h"
+#include "log.h"
 
 /* Is `at` on the runtime stack of `level`? */
 bool iu_on_stack(const struct iu_cpu *c, unsigned int level, unsigned long at)
@@ -76,6 +77,18 @@ asmlinkage void iu_expired(void)
 	iu_end_run(IU_CAUSE_BUDGET, iu_frame()->ip);
 }
 
+/*
+ * A program has returned and holds something still. The compiler's side keeps authors
+ * from forgetting a guard; should one manage to, its run is a fault like others.
+ */
+asmlinkage void iu_left(struct iu_frame *f)
+{
+	f->cause = IU_CAUSE_LEAK;
+	f->ip = f->prog->code;		/* nowhere in particular */
+	f->file = NULL;
+	f->nchain = 0;
+}
+
 static const char *verdict(const struct iu_prog *p, char *buf, size_t size)
 {
 	const struct iu_hook_row *hook = iu_hook_row(p->hook);
@@ -117,6 +130,7 @@ static void report(const struct iu_prog *p, const struct iu_frame *f)
 		[IU_CAUSE_STACK] = "stack limit reached",
 		[IU_CAUSE_BUDGET] = "over its time budget",
 		[IU_CAUSE_LOCK] = "lock misused",
+		[IU_CAUSE_LEAK] = "returned with something held",
 	};
 	/* What it swallows is in the counters: no line about that. */
 	static struct ratelimit_state limit =
@@ -131,12 +145,12 @@ static void report(const struct iu_prog *p, const struct iu_frame *f)
 	for (i = 0; i < f->nchain; i++)
 		n += scnprintf(chain + n, sizeof(chain) - n, " < +0x%x", f->chain[i]);
 	if (f->file)
-		pr_warn("iu: %s/%s: panic at %.*s:%u:%u, +0x%lx%s, returns %s\n",
+		iu_warn("%s/%s: panic at %.*s:%u:%u, +0x%lx%s, returns %s",
 			p->ext->name, p->name, (int)min_t(u64, f->file_len, 64), f->file,
 			f->line, f->col, f->ip - p->ext->text, chain,
 			verdict(p, buf, sizeof(buf)));
 	else
-		pr_warn("iu: %s/%s: %s, +0x%lx%s, returns %s\n", p->ext->name, p->name,
+		iu_warn("%s/%s: %s, +0x%lx%s, returns %s", p->ext->name, p->name,
 			what[f->cause] ?: "fault", f->ip - p->ext->text, chain,
 			verdict(p, buf, sizeof(buf)));
 }
@@ -187,12 +201,26 @@ void iu_prog_arm(struct iu_prog *p)
 	WRITE_ONCE(p->entry, p->code);
 }
 
+/*
+ * In a window a run over its budget counts once for each 10 us of that: a limit of
+ * faults is there to limit what they cost, and ten thousand panics cost less than one second.
+ */
+#define STRIKE_NS	10000
+
+static u32 weight(const struct iu_prog *p, enum iu_cause cause)
+{
+	if (cause != IU_CAUSE_BUDGET || !p->window_ns)
+		return 1;
+	return max_t(u64, p->budget_ns / STRIKE_NS, 1);
+}
+
 /* Counts a fault against what the program may have of them. */
-static void strike(struct iu_prog *p, u64 now)
+static void strike(struct iu_prog *p, enum iu_cause cause, u64 now)
 {
 	static struct ratelimit_state limit =
 		RATELIMIT_STATE_INIT_FLAGS(limit, 5 * HZ, 5, RATELIMIT_MSG_ON_RELEASE);
 	s64 since = atomic64_read(&p->window_start);
+	int strikes;
 
 	if (!p->max_faults)
 		return;
@@ -201,16 +229,17 @@ static void strike(struct iu_prog *p, u64 now)
 			atomic_set(&p->strikes, 0);
 		since = now;
 	}
-	if (atomic_inc_return(&p->strikes) < (int)p->max_faults)
+	strikes = atomic_add_return(weight(p, cause), &p->strikes);
+	if ((u32)strikes < p->max_faults)
 		return;
 	if (!iu_prog_stop(p, p->window_ns ? since + p->window_ns : 0))
 		return;
 	if (!p->window_ns)
-		pr_warn("iu: %s/%s: disabled after %u faults\n", p->ext->name, p->name,
+		iu_warn("%s/%s: disabled after %u faults", p->ext->name, p->name,
 			p->max_faults);
 	else if (__ratelimit(&limit))
-		pr_warn("iu: %s/%s: paused for %llu ms after %u faults\n", p->ext->name, p->name,
-			(since + p->window_ns - now) / NSEC_PER_MSEC, p->max_faults);
+		iu_warn("%s/%s: paused for %llu ms after faults that count as %u", p->ext->name, p->name,
+			(since + p->window_ns - now) / NSEC_PER_MSEC, (u32)strikes);
 }
 
 /*
@@ -238,7 +267,7 @@ asmlinkage u32 iu_landed(struct iu_frame *f)
 	atomic64_inc(&p->faults[f->cause]);
 	record(p, f, now);
 	report(p, f);
-	strike(p, now);
+	strike(p, f->cause, now);
 	return p->on_fault;
 }
 

@@ -44,6 +44,7 @@ enum iu_cause {
 	IU_CAUSE_BUDGET		= 2,	/* ran longer than its budget */
 	IU_CAUSE_LOCK		= 3,	/* second lock, or a lock taken below an NMI */
 	IU_CAUSE_NESTING	= 4,	/* no stack left for a nested run: not started */
+	IU_CAUSE_LEAK		= 5,	/* returned with something held, which was given back */
 	IU_CAUSES		= 8,	/* room in the arrays below */
 };
 
@@ -152,7 +153,8 @@ struct iu_attach_one {
 	/*
 	 * 0: the program is disabled after max_faults. Else, 1,000,000 to
 	 * 3,600,000,000,000: when it had so many within so long it is paused for the
-	 * rest of that time. Disabled or paused, it answers as after a fault.
+	 * rest of that time; a run over its budget counts as one for each 10 us of that.
+	 * Disabled or paused, it answers as after a fault.
 	 */
 	__u64 window_ns;
 };

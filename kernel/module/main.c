@@ -10,6 +10,7 @@
 #include "iu_abi.h"
 #include "iu_uapi.h"
 #include "key.h"
+#include "log.h"
 #include "rt.h"
 #include "slot.h"
 #include "stack.h"
@@ -19,6 +20,7 @@ static int __init iu_init(void)
 {
 	int ret;
 
+	iu_log_init();
 	iu_rt_init();
 	iu_slot_init();
 	ret = iu_stack_init();
@@ -64,6 +66,7 @@ static void __exit iu_exit(void)
 	iu_key_exit();
 	iu_watch_exit();
 	iu_stack_exit();
+	iu_log_exit();
 }
 
 module_init(iu_init);

@@ -9,7 +9,6 @@
 #include <linux/instruction_pointer.h>
 #include <linux/module.h>
 #include <linux/prandom.h>
-#include <linux/printk.h>
 #include <linux/random.h>
 #include <linux/ratelimit.h>
 #include <linux/sched.h>
@@ -20,6 +19,7 @@
 
 #include "dispatch.h"
 #include "ext.h"
+#include "log.h"
 
 #define LOG_MAX	256
 
@@ -109,8 +109,7 @@ void iu_rt_log(u32 level, const char *msg, u64 len)
 	/* The text may come from the network: one line, nothing a terminal acts on. */
 	for (i = 0; i < len; i++)
 		line[i] = isascii(msg[i]) && isprint(msg[i]) ? msg[i] : '?';
-	printk(KERN_SOH "%ciu: %s/%s: %.*s\n", '0' + (char)min(level, 7u), p->ext->name,
-	       p->name, (int)len, line);
+	iu_say(level, "%s/%s: %.*s", p->ext->name, p->name, (int)len, line);
 }
 EXPORT_SYMBOL_GPL(iu_rt_log);
 

@@ -37,10 +37,60 @@ void *iu_rt_map_lookup(struct iu_abi_map *m, const void *key)
 }
 EXPORT_SYMBOL_GPL(iu_rt_map_lookup);
 
-/* A trie waits for its lock, which the program that an NMI interrupted may hold. */
-static bool waits(const struct bpf_map *map)
+/*
+ * A trie, and the list of an LRU map, wait for their lock without asking who has it.
+ * What an NMI interrupts may be who has it; so may what a probe in the map's own code
+ * interrupts, when that runs for a program. Neither may change such a map.
+ */
+static DEFINE_PER_CPU(int, waiting);
+
+static __always_inline bool waits(const struct bpf_map *map)
 {
-	return unlikely(map->map_type == BPF_MAP_TYPE_LPM_TRIE && in_nmi());
+	return unlikely(map->map_type == BPF_MAP_TYPE_LPM_TRIE ||
+			map->map_type == BPF_MAP_TYPE_LRU_HASH ||
+			map->map_type == BPF_MAP_TYPE_LRU_PERCPU_HASH);
+}
+
+/* False: it may not wait here. */
+static bool wait_begin(void)
+{
+	if (in_nmi())
+		return false;
+	preempt_disable_notrace();
+	if (this_cpu_inc_return(waiting) == 1)
+		return true;
+	this_cpu_dec(waiting);
+	preempt_enable_notrace();
+	return false;
+}
+
+static void wait_end(void)
+{
+	this_cpu_dec(waiting);
+	preempt_enable_notrace();
+}
+
+static noinline u64 update_waiting(struct bpf_map *map, const void *key, const void *value,
+				   u64 flags)
+{
+	u64 ret;
+
+	if (!wait_begin())
+		return -EBUSY;
+	ret = map->ops->map_update_elem(map, (void *)key, (void *)value, flags);
+	wait_end();
+	return ret;
+}
+
+static noinline u64 delete_waiting(struct bpf_map *map, const void *key)
+{
+	u64 ret;
+
+	if (!wait_begin())
+		return -EBUSY;
+	ret = map->ops->map_delete_elem(map, (void *)key);
+	wait_end();
+	return ret;
 }
 
 u64 iu_rt_map_update(struct iu_abi_map *m, const void *key, const void *value, u64 flags)
@@ -51,7 +101,7 @@ u64 iu_rt_map_update(struct iu_abi_map *m, const void *key, const void *value, u
 	if (flags > BPF_EXIST)
 		return -EINVAL;
 	if (waits(map))
-		return -EBUSY;
+		return update_waiting(map, key, value, flags);
 	return map->ops->map_update_elem(map, (void *)key, (void *)value, flags);
 }
 EXPORT_SYMBOL_GPL(iu_rt_map_update);
@@ -62,7 +112,7 @@ u64 iu_rt_map_delete(struct iu_abi_map *m, const void *key)
 
 	iu_charge(16);
 	if (waits(map))
-		return -EBUSY;
+		return delete_waiting(map, key);
 	return map->ops->map_delete_elem(map, (void *)key);
 }
 EXPORT_SYMBOL_GPL(iu_rt_map_delete);

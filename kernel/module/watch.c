@@ -25,6 +25,7 @@
 #include <asm/ptrace.h>
 
 #include "dispatch.h"
+#include "log.h"
 
 #define PERIOD_NS	(50 * NSEC_PER_MSEC)
 #define LOST_NS		(20 * PERIOD_NS)	/* no timer for so long: interrupts are off */
@@ -117,7 +118,7 @@ static void look_at(int cpu, u64 now)
 	}
 	/* Each run counts at its start: so it is the same one. */
 	if (now - w->since > 2 * p->budget_ns + PERIOD_NS && iu_prog_stop(p, 0))
-		pr_warn("iu: %s/%s: disabled: CPU %d is in one run of it, interrupts off, for %llu ms\n",
+		iu_warn("%s/%s: disabled: CPU %d is in one run of it, interrupts off, for %llu ms",
 			p->ext->name, p->name, cpu, (now - w->since) / NSEC_PER_MSEC);
 }
 

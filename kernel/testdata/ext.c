@@ -2,7 +2,8 @@
 /*
  * An extension by hand, as the toolchain would make it, for the tests of this
  * package: two programs, two maps, two parameters. EXT_VERSION makes another
- * version of it.
+ * version of it. EXT_LEAK returns with things held, EXT_SPIN never returns and never
+ * polls, EXT_DEEP does the first on a runtime stack: no compiler of ours lets an author do that.
  */
 #include <stddef.h>
 #include "../module/iu_abi.h"
@@ -42,6 +43,15 @@ IN(IU_SEC_PARAM) struct iu_abi_param iu_params[] = {
 
 static const char file[] = "ext.c";
 
+#ifdef EXT_LEAK
+static __u32 lock, pool[2];
+#endif
+#ifdef EXT_DEEP
+#define STACK 2048	/* more than a run may take of the stack it finds */
+#else
+#define STACK 256
+#endif
+
 /* Twice, so that the object has a return thunk and a call of its own. */
 __attribute__((noinline)) static void count(__u32 key)
 {
@@ -62,6 +72,16 @@ __attribute__((used)) __u32 iu_entry_count_xdp(void *ctx)
 	__u64 one = 1;
 
 	count(0);
+#ifdef EXT_LEAK
+	iu_rt_irq_off();
+	iu_rt_rcu_lock();
+	iu_rt_lock(&lock);
+	iu_rt_pool_take(pool, 2);
+#endif
+#ifdef EXT_SPIN
+	for (;;)
+		__asm__ volatile("pause");
+#endif
 	iu_rt_map_update(&iu_maps[MAP_SEEN], &len, &one, 0);
 	if (len == iu_params[PARAM_PANIC_LEN].value)
 		iu_rt_panic(file, sizeof(file) - 1, __LINE__, 7);
@@ -98,6 +118,6 @@ struct prog {
 };
 
 IN(IU_SEC_PROG) const struct prog iu_progs[] = {
-	{ .name = "count_xdp", .hook = IU_HOOK_XDP, .entry = iu_entry_count_xdp, .stack = 256, .on_fault = 2 },
+	{ .name = "count_xdp", .hook = IU_HOOK_XDP, .entry = iu_entry_count_xdp, .stack = STACK, .on_fault = 2 },
 	{ .name = "count_tc", .hook = IU_HOOK_TC, .entry = iu_entry_count_tc, .stack = 256, .on_fault = 0 },
 };
