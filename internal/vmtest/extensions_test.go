@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package vmtest
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// exts are the extensions other than bmc, each with what checks it from outside, in a machine that
+// has booted once for all.
+var exts = []struct {
+	name  string
+	check func(b *bed)
+	// A parameter out of its range, and what the refusal must name.
+	bad, says string
+}{
+	{"syscall-latency", (*bed).syscallLatency, "every=0", "1000000"},
+}
+
+func TestExtensions(t *testing.T) {
+	kernel := "6.12"
+	if k := os.Getenv("IUPKG_EXTS_KERNEL"); k != "" {
+		kernel = k
+	}
+	b := newBed(t, kernel)
+	for _, x := range exts {
+		b.publish("extensions/"+x.name, x.name, nil)
+	}
+	b.run(0, nil, "setup")
+	b.run(0, nil, "trust", "add", b.TrustFile())
+	before := b.state()
+	for _, x := range exts {
+		name, _, _ := strings.Cut(x.bad, "=")
+		b.run(2, []string{"iupkg: error: ", name, x.says}, "install", x.name, "--set", x.bad)
+	}
+	if after := b.state(); after != before {
+		t.Errorf("refused parameters changed the machine\nbefore:\n%s\nafter:\n%s", before, after)
+	}
+	for _, x := range exts {
+		t.Run(x.name, func(t *testing.T) {
+			b.t = t
+			x.check(b)
+			if runs, faults := b.faults(x.name); runs == 0 || len(faults) > 0 {
+				t.Errorf("%d runs, faults %v", runs, faults)
+			}
+			b.run(0, nil, "remove", x.name)
+			b.shell("! grep ^iux_ /proc/modules")
+		})
+	}
+	b.t = t
+	b.checkLog()
+}
+
+// install installs an extension with parameters.
+func (b *bed) install(name string, set ...string) {
+	b.t.Helper()
+	args := []string{"install", name}
+	for _, s := range set {
+		args = append(args, "--set", s)
+	}
+	b.run(0, nil, args...)
+}
+
+// mapBytes reads a value of an extension's map by bpftool; key is in hex, byte by byte.
+func (b *bed) mapBytes(name, m, key string) []byte {
+	b.t.Helper()
+	text := b.shell(fmt.Sprintf("bpftool -j map lookup pinned /sys/fs/bpf/iupkg/%s/maps/%s key hex %s", name, m, key))
+	var row struct {
+		Value  []string `json:"value"`
+		Values []struct {
+			Value []string `json:"value"`
+		} `json:"values"`
+	}
+	if err := json.Unmarshal([]byte(text), &row); err != nil {
+		b.t.Fatalf("%v: %s", err, text)
+	}
+	var raw []byte
+	for _, hex := range row.Value {
+		n, err := strconv.ParseUint(strings.TrimPrefix(hex, "0x"), 16, 8)
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		raw = append(raw, byte(n))
+	}
+	return raw
+}
+
+// le is a number as bpftool takes the bytes of a key or value.
+func le(n uint64, size int) string {
+	var hex []string
+	for range size {
+		hex = append(hex, fmt.Sprintf("%02x", byte(n)))
+		n >>= 8
+	}
+	return strings.Join(hex, " ")
+}
+
+// word reads number i of an extension's array of 64-bit numbers.
+func (b *bed) word(name, m string, i int) uint64 {
+	b.t.Helper()
+	var n uint64
+	for at, c := range b.mapBytes(name, m, le(uint64(i), 4)) {
+		n |= uint64(c) << (8 * at)
+	}
+	return n
+}
+
+// counters are an extension's, by name, as `iupkg status` has them.
+func (b *bed) counters(name string) map[string]uint64 {
+	b.t.Helper()
+	var all []struct {
+		Counters map[string][]struct {
+			Name  string `json:"name"`
+			Value uint64 `json:"value"`
+		} `json:"counters"`
+	}
+	if err := json.Unmarshal([]byte(b.run(0, nil, "status", name, "--json").Stdout), &all); err != nil {
+		b.t.Fatal(err)
+	}
+	counts := map[string]uint64{}
+	for _, s := range all {
+		for _, list := range s.Counters {
+			for _, c := range list {
+				counts[c.Name] = c.Value
+			}
+		}
+	}
+	return counts
+}
+
+func (b *bed) syscallLatency() {
+	b.install("syscall-latency", "every=10")
+	b.shell("for i in $(seq 30); do sleep 0.02; done")
+	// clock_nanosleep is 230 on x86-64; a row has 8 numbers, and row 0 is of all calls.
+	const row, ms = 231 * 8, 1_000_000
+	calls, sum := b.word("syscall-latency", "latency", row), b.word("syscall-latency", "latency", row+1)
+	p50, p999 := b.word("syscall-latency", "latency", row+2), b.word("syscall-latency", "latency", row+5)
+	if calls < 30 || sum < calls*20*ms {
+		b.t.Errorf("%d sleeps of %d ns in all", calls, sum)
+	}
+	if p50 < 20*ms || p50 > 500*ms || p999 < p50 {
+		b.t.Errorf("a sleep of 20 ms takes %d ns (p99.9 %d)", p50, p999)
+	}
+	if all := b.counters("syscall-latency"); all["calls"] < 1000 || all["p50_ns"] == 0 || all["p50_ns"] >= 20*ms || all["max_ns"] < 20*ms {
+		b.t.Errorf("all calls: %v", all)
+	}
+}
