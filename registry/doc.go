@@ -92,6 +92,7 @@
 // dev.sigstore.bundle.predicateType. No reader here believes annotations. Referrers are found by
 // the referrers API, or where a registry has none by the tag schema
 // (https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#referrers-tag-schema).
+// The embedded registry serves the API, and keeps what it lists where the schema has it.
 // At most [MaxReferrers] are looked at, of at most 16 MiB together, the smallest first.
 //
 // # Index

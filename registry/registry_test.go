@@ -112,10 +112,29 @@ var fast = &timing{connect: time.Second, idle: 300 * time.Millisecond, header: 5
 // testRegistry is the embedded registry behind a liar, and a client of it.
 func testRegistry(t testing.TB) (*Client, *liar) {
 	t.Helper()
-	h, shutdown, err := newHandler(context.Background(), &ServeOptions{Dir: t.TempDir()})
+	return testRegistryOf(t, func(h http.Handler) http.Handler { return h })
+}
+
+// bothWays runs a test against a registry with the referrers API, and against one
+// without, which is distribution as it is.
+func bothWays(t *testing.T, test func(t *testing.T, c *Client, l *liar)) {
+	t.Run("api", func(t *testing.T) {
+		c, l := testRegistry(t)
+		test(t, c, l)
+	})
+	t.Run("tag schema", func(t *testing.T) {
+		c, l := testRegistryOf(t, func(h http.Handler) http.Handler { return h.(*withReferrers).next })
+		test(t, c, l)
+	})
+}
+
+func testRegistryOf(t testing.TB, handler func(http.Handler) http.Handler) (*Client, *liar) {
+	t.Helper()
+	h, shutdown, err := newHandler(context.Background(), &ServeOptions{Dir: t.TempDir(), Delete: true})
 	if err != nil {
 		t.Fatal(err)
 	}
+	h = handler(h)
 	l := &liar{next: h, hits: map[string]int{}}
 	srv := httptest.NewServer(l)
 	t.Cleanup(func() {
@@ -211,9 +230,10 @@ func TestNotFound(t *testing.T) {
 	}
 }
 
-func TestReferrers(t *testing.T) {
+func TestReferrers(t *testing.T) { bothWays(t, testReferrers) }
+
+func testReferrers(t *testing.T, c *Client, l *liar) {
 	ctx := context.Background()
-	c, l := testRegistry(t)
 	const bundle = "application/vnd.dev.sigstore.bundle.v0.3+json"
 	d := push(t, c, testPackage(t, "bmc", "1.0.0"))
 	if r, err := c.Referrers(ctx, "bmc", d, bundle); err != nil || len(r) != 0 {
@@ -256,9 +276,10 @@ func TestReferrers(t *testing.T) {
 	}
 }
 
-func TestConcurrentAttach(t *testing.T) {
+func TestConcurrentAttach(t *testing.T) { bothWays(t, testConcurrentAttach) }
+
+func testConcurrentAttach(t *testing.T, c *Client, _ *liar) {
 	ctx := context.Background()
-	c, _ := testRegistry(t)
 	d := push(t, c, testPackage(t, "bmc", "1.0.0"))
 	var wg sync.WaitGroup
 	attached := make([]bool, 4)

@@ -144,18 +144,24 @@ func TestTLSOfOwnAuthority(t *testing.T) {
 	}
 }
 
-// Accounts of the registry, and the places where a client has its own.
-func TestAccounts(t *testing.T) {
-	hash, err := bcrypt.GenerateFromPassword([]byte("secret"), bcrypt.MinCost)
+// htpasswd is a file with one account.
+func htpasswd(t *testing.T, name, password string) string {
+	t.Helper()
+	hash, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.MinCost)
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := t.TempDir()
-	file := filepath.Join(dir, "htpasswd")
-	if err := os.WriteFile(file, fmt.Appendf(nil, "alice:%s\n", hash), 0o600); err != nil {
+	file := filepath.Join(t.TempDir(), "htpasswd")
+	if err := os.WriteFile(file, fmt.Appendf(nil, "%s:%s\n", name, hash), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	ref := served(t, ServeOptions{Htpasswd: file})
+	return file
+}
+
+// Accounts of the registry, and the places where a client has its own.
+func TestAccounts(t *testing.T) {
+	dir := t.TempDir()
+	ref := served(t, ServeOptions{Htpasswd: htpasswd(t, "alice", "secret")})
 	host, _, _ := strings.Cut(ref, "/")
 	ctx := context.Background()
 	auth := func(password string) string {

@@ -32,6 +32,8 @@ type ServeOptions struct {
 	Addr string
 	// ReadOnly refuses whatever would change something.
 	ReadOnly bool
+	// Delete lets clients delete manifests, tags and blobs, which is refused otherwise.
+	Delete bool
 	// Htpasswd is a file of accounts, as htpasswd -B makes them, one of which every
 	// request then needs.
 	Htpasswd string
@@ -139,6 +141,7 @@ func newHandler(ctx context.Context, o *ServeOptions) (h http.Handler, shutdown 
 			"filesystem": {"rootdirectory": o.Dir},
 			// Answers come from here, never from a redirect.
 			"redirect":    {"disable": true},
+			"delete":      {"enabled": o.Delete},
 			"maintenance": {"uploadpurging": map[any]any{"enabled": false}, "readonly": map[any]any{"enabled": o.ReadOnly}},
 		},
 	}
@@ -159,5 +162,5 @@ func newHandler(ctx context.Context, o *ServeOptions) (h http.Handler, shutdown 
 		}
 	}()
 	app := handlers.NewApp(context.WithoutCancel(ctx), config)
-	return app, func() { _ = app.Shutdown() }, nil
+	return &withReferrers{next: app}, func() { _ = app.Shutdown() }, nil
 }

@@ -109,6 +109,7 @@ func (a *app) registryCommand() *cobra.Command {
 	f := serve.Flags()
 	f.StringVar(&o.Addr, "addr", "127.0.0.1:5000", "`address` to listen at; port 0 takes a free one")
 	f.BoolVar(&o.ReadOnly, "read-only", false, "refuse whatever would change something")
+	f.BoolVar(&o.Delete, "allow-delete", false, "let clients delete, which is refused otherwise")
 	f.StringVar(&o.Htpasswd, "htpasswd", "", "`file` of accounts, as htpasswd -B makes them, one of which every request needs")
 	f.StringVar(&o.Certificate, "tls-cert", "", "`file` with the certificate for HTTPS")
 	f.StringVar(&o.Key, "tls-key", "", "`file` with its key")
