@@ -99,7 +99,7 @@ func (a *app) planInstall(ctx context.Context, cur *install.Generation, p *manif
 	if err != nil {
 		return nil, err
 	}
-	plan, err := resolve.Solve(ctx, src, host(p), want, pinned)
+	plan, err := solve(ctx, src, host(p), want, pinned)
 	if err != nil {
 		return nil, err
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime/debug"
 	"slices"
 	"strings"
 
@@ -87,6 +88,7 @@ func (a *app) resolve(ctx context.Context, args, kernels []string, lock string) 
 			fleet[i].Installed = pinned
 		}
 	}
+	roomToSolve()
 	found, err := resolve.SolveFleet(ctx, src, fleet, want)
 	if err != nil {
 		return err
@@ -111,6 +113,20 @@ func (a *app) resolve(ctx context.Context, args, kernels []string, lock string) 
 		err = failed
 	}
 	return err
+}
+
+// roomToSolve gives the resolver memory and not time. It keeps nearly all that it
+// reads of the index until it is done, so that collecting garbage below the limit that
+// main sets would only go over it again and again.
+func roomToSolve() {
+	debug.SetGCPercent(-1)
+	debug.SetMemoryLimit(128 << 20)
+}
+
+// solve is resolve.Solve with room.
+func solve(ctx context.Context, src resolve.Source, host resolve.Host, want []manifest.Spec, installed []resolve.Pinned) (*resolve.Plan, error) {
+	roomToSolve()
+	return resolve.Solve(ctx, src, host, want, installed)
 }
 
 // fleet is the kernels that --kernel names, or the live one.

@@ -15,7 +15,6 @@ import (
 	"github.com/iupkg/iupkg/install"
 	"github.com/iupkg/iupkg/kernel"
 	"github.com/iupkg/iupkg/manifest"
-	"github.com/iupkg/iupkg/resolve"
 )
 
 func (a *app) restoreCommand() *cobra.Command {
@@ -203,7 +202,7 @@ func (a *app) resolveFor(ctx context.Context, cur *install.Generation, p *manife
 		s.Features = q.Features
 		want = append(want, s)
 	}
-	plan, err := resolve.Solve(ctx, src, host(p), want, pinned)
+	plan, err := solve(ctx, src, host(p), want, pinned)
 	if err != nil {
 		return nil, err
 	}

@@ -67,7 +67,7 @@ func (a *app) upgrade(ctx context.Context, args []string, o installOptions) erro
 			return nil, err
 		}
 		want := forUpgrade(pinned, named)
-		plan, err := resolve.Solve(ctx, src, host(p), want, pinned)
+		plan, err := solve(ctx, src, host(p), want, pinned)
 		if err != nil {
 			return nil, err
 		}
