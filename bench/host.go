@@ -28,6 +28,8 @@ var hostMeasures = []struct {
 	run  hostMeasure
 }{
 	{"resolve", measureResolve},
+	{"peers", measurePeers},
+	{"install", measureInstall},
 	{"supply", measureSupply},
 	{"bmc", measureBMC},
 }

@@ -26,10 +26,7 @@ import (
 // what it needs of it, solves, and writes the plan.
 func measureResolve(ctx context.Context, dir string) ([]result, error) {
 	var all []result
-	for _, size := range []struct {
-		name     string
-		packages int
-	}{{"resolve.100", 100}, {"resolve.1k", 1000}, {"resolve.10k", 10_000}} {
+	for _, size := range sizes {
 		root := filepath.Join(dir, size.name)
 		// In a process of its own: the peak of a process counts from that of who
 		// starts it.

@@ -105,6 +105,7 @@ type Event struct {
 	Version string
 	Blobs   int              // EventFetched: how many were not there
 	Bytes   int64            // EventFetched: their size; EventProgress: received so far
+	Total   int64            // EventProgress: of so many, 0 if that is not known; signatures come on top
 	Verdict *signing.Verdict // EventVerified
 	Loaded  *kernel.Loaded   // EventLoaded
 	Text    string           // EventNotice

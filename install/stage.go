@@ -165,7 +165,7 @@ func fetch(ctx context.Context, store *Store, env *Env, item *Item) (*Fetched, e
 	// A store of its own, so that blobs are counted and known to the outer one's
 	// onPut both.
 	var blobs int
-	var bytes, received int64
+	var bytes, received, expected int64
 	var mu sync.Mutex // a source may fetch several at once
 	counting := &Store{dir: store.dir, onPut: func(d string) {
 		mu.Lock()
@@ -181,7 +181,11 @@ func fetch(ctx context.Context, store *Store, env *Env, item *Item) (*Fetched, e
 		mu.Lock()
 		defer mu.Unlock()
 		received += int64(n)
-		env.report(Event{Kind: EventProgress, Name: item.Name, Version: item.Version, Bytes: received})
+		env.report(Event{Kind: EventProgress, Name: item.Name, Version: item.Version, Bytes: received, Total: expected})
+	}, onExpect: func(n int64) {
+		mu.Lock()
+		defer mu.Unlock()
+		expected = received + n
 	}}
 	f, err := env.Source.Fetch(ctx, item.Name, item.Digest, counting)
 	if err != nil {

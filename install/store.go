@@ -44,6 +44,8 @@ type Store struct {
 	onPut func(digest string)
 	// onBytes is told of bytes as they come in.
 	onBytes func(n int)
+	// onExpect is told how many of an artifact are to come.
+	onExpect func(n int64)
 }
 
 // told passes on how much was read.
@@ -163,6 +165,14 @@ func (s *Store) Put(digest string, r io.Reader) (err error) {
 		s.onPut(digest)
 	}
 	return nil
+}
+
+// Expect says how many bytes of an artifact are about to be put, for whoever shows how
+// far a transfer is.
+func (s *Store) Expect(n int64) {
+	if s.onExpect != nil {
+		s.onExpect(n)
+	}
 }
 
 // Add is Put for bytes at hand; it returns their digest.

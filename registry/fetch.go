@@ -31,6 +31,13 @@ type Store interface {
 	Put(digest string, r io.Reader) error
 }
 
+// Expecter is a Store that wants to be told how many bytes of an artifact are to come
+// before they do.
+type Expecter interface {
+	Store
+	Expect(bytes int64)
+}
+
 // Fetched is an artifact that is whole in the Store.
 type Fetched struct {
 	Name     string
@@ -73,6 +80,9 @@ func (c *Client) Fetch(ctx context.Context, name, reference string, into Store) 
 			return nil, err
 		}
 	}
+	if e, ok := into.(Expecter); ok {
+		e.Expect(a.missing(into))
+	}
 	// The config comes first: if it is of another package nothing else is needed.
 	f.Config = a.config.Digest.String()
 	if err := fetchBlob(ctx, r, "config", a.config, into); err != nil {
@@ -106,6 +116,18 @@ func (c *Client) Fetch(ctx context.Context, name, reference string, into Store) 
 		return nil, err
 	}
 	return f, nil
+}
+
+// missing is the size of what a store lacks of an artifact.
+func (a *artifact) missing(in Store) (bytes int64) {
+	seen := map[string]bool{}
+	for _, d := range append([]*ocispec.Descriptor{&a.config}, a.parts[:]...) {
+		if d != nil && !seen[d.Digest.String()] && !in.Has(d.Digest.String()) {
+			seen[d.Digest.String()] = true
+			bytes += d.Size
+		}
+	}
+	return bytes
 }
 
 // readStored reads a small blob back from the store, and checks it again.

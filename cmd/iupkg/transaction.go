@@ -60,7 +60,7 @@ func (a *app) report(e install.Event) {
 		}
 		u.step("fetched %s %s: %s (%s)", e.Name, e.Version, count(e.Blobs, "blob"), size(e.Bytes))
 	case install.EventProgress:
-		u.working("fetching %s %s: %s", e.Name, e.Version, size(e.Bytes))
+		u.workingAt(e.Bytes, e.Total, "fetching %s %s: %s", e.Name, e.Version, size(e.Bytes))
 	case install.EventVerified:
 		u.step("verified %s %s: signed by %s (%s), kernel signature holds", e.Name, e.Version, e.Verdict.Publisher, shortKeys(e.Verdict.KeyIDs))
 		if p := e.Verdict.Provenance; p != nil {

@@ -15,8 +15,9 @@ package main
 //     Digests and the steps of a failure are cut short unless --verbose.
 //   - Steps are reported as they are done, in the past tense, one line each, with
 //     counts; --quiet hides them, --verbose adds lines. No step, no line.
-//   - Progress that overwrites itself appears on a terminal only, and not with
-//     --no-progress, --quiet or --json.
+//   - Progress that overwrites itself, with a bar and percent where the whole is
+//     known, appears on a terminal only, and not with --no-progress, --quiet or
+//     --json; elsewhere there are the steps' lines.
 //   - Colour means error, warning or hint, on a terminal only, and not when
 //     NO_COLOR is set (https://no-color.org).
 //   - A question is asked only on a terminal, and not with --yes; a script that
@@ -137,17 +138,42 @@ func (u *ui) hint(format string, args ...any) {
 
 // working shows what is being done now, where that can be taken back.
 func (u *ui) working(format string, args ...any) {
+	u.paintWork(fmt.Sprintf(format, args...), false)
+}
+
+// paintWork shows what is being done, not more often than one can see unless it is the
+// last that there is to show.
+func (u *ui) paintWork(text string, last bool) {
 	if !u.errTTY || u.noProgress || u.quiet || u.json {
 		return
 	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if now := time.Now(); now.Sub(u.last) > 50*time.Millisecond || !u.progress {
+	if now := time.Now(); now.Sub(u.last) > 50*time.Millisecond || !u.progress || last {
 		u.last = now
 		u.clear()
-		fmt.Fprintf(u.err, format, args...)
+		fmt.Fprint(u.err, text)
 		u.progress = true
 	}
+}
+
+// barWidth is that of a bar, in characters.
+const barWidth = 24
+
+// workingAt is working with a bar for done of total, if the total is known.
+func (u *ui) workingAt(done, total int64, format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	if total > 0 {
+		text = bar(done, total) + " " + text
+	}
+	u.paintWork(text, total > 0 && done >= total)
+}
+
+// bar is "[######------------------]  25%".
+func bar(done, total int64) string {
+	done = max(0, min(done, total))
+	full := int(done * barWidth / total)
+	return fmt.Sprintf("[%s%s] %3d%%", strings.Repeat("#", full), strings.Repeat("-", barWidth-full), done*100/total)
 }
 
 // indentRest indents all lines but the first, unless they are.
