@@ -62,6 +62,10 @@ build/version: FORCE | bootstrap
 bin/iupkg: $(GO_FILES) build/version | bootstrap
 	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$$(cat build/version)" -o $@ ./cmd/iupkg
 
+# The same with storage in S3, which would take bin/iupkg beyond its 40 MB.
+bin/iupkg-s3: $(GO_FILES) build/version | bootstrap
+	CGO_ENABLED=0 go build -tags s3 -trimpath -ldflags "-s -w -X main.version=$$(cat build/version)" -o $@ ./cmd/iupkg
+
 # The init of virtual machines: static, and small as it is loaded at every boot.
 $(LIB)/vm-agent: $(AGENT_FILES) | bootstrap
 	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o $@ ./kernel/vm/agent

@@ -292,3 +292,18 @@ func TestResume(t *testing.T) {
 		})
 	}
 }
+
+// TestS3IsAskedFor: a program without it does not make a folder of that name.
+func TestS3IsAskedFor(t *testing.T) {
+	had := hasS3
+	defer func() { hasS3 = had }()
+	hasS3 = false
+	err := Serve(t.Context(), ServeOptions{Dir: "s3://packages", S3Region: "us-east-1", Addr: "127.0.0.1:0"})
+	if err == nil || !strings.Contains(err.Error(), "make bin/iupkg-s3") {
+		t.Error(err)
+	}
+	hasS3 = true
+	if err := Serve(t.Context(), ServeOptions{Dir: "s3://", Addr: "127.0.0.1:0"}); err == nil || !strings.Contains(err.Error(), "region") {
+		t.Error(err)
+	}
+}

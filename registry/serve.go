@@ -14,19 +14,24 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/distribution/distribution/v3/configuration"
 	_ "github.com/distribution/distribution/v3/registry/auth/htpasswd"
 	"github.com/distribution/distribution/v3/registry/handlers"
-	_ "github.com/distribution/distribution/v3/registry/storage/driver/filesystem" // the only storage
+	_ "github.com/distribution/distribution/v3/registry/storage/driver/filesystem"
 	"github.com/sirupsen/logrus"
 )
 
 // ServeOptions configure the embedded registry.
 type ServeOptions struct {
-	// Dir holds all it stores, in distribution's own layout. It is made if need be.
-	Dir string
+	// Dir holds all it stores, in distribution's own layout. It is made if need be. It may
+	// be s3://BUCKET or s3://BUCKET/PREFIX instead, with the bucket's region and, if it is
+	// not Amazon's, the server's URL; the keys are found where the AWS tools find them.
+	// That needs a program built with the tag s3, which is 9 MB larger.
+	Dir                  string
+	S3Region, S3Endpoint string
 	// Addr is where to listen, by default 127.0.0.1:5000. Without accounts whoever
 	// reaches the address may write.
 	Addr string
@@ -53,9 +58,6 @@ type ServeOptions struct {
 // (https://distribution.github.io/distribution/), whose log is one for the whole
 // process: run one at a time.
 func Serve(ctx context.Context, o ServeOptions) error {
-	if err := os.MkdirAll(o.Dir, 0o755); err != nil {
-		return err
-	}
 	ln := o.Listener
 	if ln == nil {
 		if o.Addr == "" {
@@ -98,6 +100,30 @@ func Serve(ctx context.Context, o ServeOptions) error {
 	return srv.Close()
 }
 
+// hasS3 says that distribution's S3 driver is in this program.
+var hasS3 bool
+
+// storage is distribution's driver and its parameters.
+func (o *ServeOptions) storage() (kind string, parameters configuration.Parameters, err error) {
+	where, ok := strings.CutPrefix(o.Dir, "s3://")
+	if !ok {
+		return "filesystem", configuration.Parameters{"rootdirectory": o.Dir}, os.MkdirAll(o.Dir, 0o755)
+	}
+	if !hasS3 {
+		return "", nil, errors.New("this program was built without storage in S3: make bin/iupkg-s3 builds one with it")
+	}
+	bucket, prefix, _ := strings.Cut(where, "/")
+	if bucket == "" || o.S3Region == "" {
+		return "", nil, errors.New("storage in S3 needs s3://BUCKET and the bucket's region")
+	}
+	parameters = configuration.Parameters{"bucket": bucket, "region": o.S3Region, "rootdirectory": "/" + prefix}
+	if o.S3Endpoint != "" {
+		parameters["regionendpoint"], parameters["forcepathstyle"] = o.S3Endpoint, true
+		parameters["secure"] = strings.HasPrefix(o.S3Endpoint, "https://")
+	}
+	return "s3", parameters, nil
+}
+
 // tls is how HTTPS is served, nil for plain HTTP.
 func (o *ServeOptions) tls() (*tls.Config, error) {
 	if o.Certificate == "" && o.Key == "" {
@@ -136,9 +162,13 @@ func newHandler(ctx context.Context, o *ServeOptions) (h http.Handler, shutdown 
 	if _, err := rand.Read(secret); err != nil {
 		return nil, nil, err
 	}
+	kind, storage, err := o.storage()
+	if err != nil {
+		return nil, nil, err
+	}
 	config := &configuration.Configuration{
 		Storage: configuration.Storage{
-			"filesystem": {"rootdirectory": o.Dir},
+			kind: storage,
 			// Answers come from here, never from a redirect.
 			"redirect":    {"disable": true},
 			"delete":      {"enabled": o.Delete},

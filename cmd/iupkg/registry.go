@@ -96,7 +96,8 @@ func (a *app) registryCommand() *cobra.Command {
 		Short: "Serve a folder as an OCI registry, until interrupted",
 		Long: "Serves a folder as an OCI registry, until interrupted: over HTTPS if there is a certificate,\n" +
 			"else over plain HTTP. Without accounts whoever reaches the address may write, unless it is\n" +
-			"read-only. With --json the one document, with the address, is printed on one line when\n" +
+			"read-only. DIR may be s3://BUCKET/PREFIX; its keys are found where the AWS tools find them.\n" +
+			"With --json the one document, with the address, is printed on one line when\n" +
 			"requests are served.",
 		Args: atMostOneArg,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -109,6 +110,8 @@ func (a *app) registryCommand() *cobra.Command {
 	f := serve.Flags()
 	f.StringVar(&o.Addr, "addr", "127.0.0.1:5000", "`address` to listen at; port 0 takes a free one")
 	f.BoolVar(&o.ReadOnly, "read-only", false, "refuse whatever would change something")
+	f.StringVar(&o.S3Region, "s3-region", "us-east-1", "`region` of the bucket, if DIR is s3://BUCKET")
+	f.StringVar(&o.S3Endpoint, "s3-endpoint", "", "`URL` of the S3 server, if it is not Amazon's")
 	f.BoolVar(&o.Delete, "allow-delete", false, "let clients delete, which is refused otherwise")
 	f.StringVar(&o.Htpasswd, "htpasswd", "", "`file` of accounts, as htpasswd -B makes them, one of which every request needs")
 	f.StringVar(&o.Certificate, "tls-cert", "", "`file` with the certificate for HTTPS")
