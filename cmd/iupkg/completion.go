@@ -23,9 +23,10 @@ func (a *app) completionCommand() *cobra.Command {
 		Long: "Print the script that makes bash, zsh, fish or powershell complete verbs, flags, names of\n" +
 			"packages and their versions. Names come from the local copy of the index and from what is\n" +
 			"installed; nothing is asked of the network.",
-		Example: "  source <(iupkg completion bash)\n  iupkg completion fish >~/.config/fish/completions/iupkg.fish",
-		GroupID: groupMachine,
-		Args:    oneArg("SHELL"),
+		Example:     "  source <(iupkg completion bash)\n  iupkg completion fish >~/.config/fish/completions/iupkg.fish",
+		GroupID:     groupMachine,
+		Args:        oneArg("SHELL"),
+		Annotations: map[string]string{ownOutput: "yes"},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return writeCompletion(a.ui.out, cmd.Root(), args[0])
 		},

@@ -42,8 +42,13 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 	root.SetIn(in)
 	root.SetOut(out)
 	root.SetErr(errOut)
-	err := root.ExecuteContext(ctx)
+	cmd, err := root.ExecuteContextC(ctx)
 	a.ui.clearProgress()
+	// Who asked for a document gets one, even where there is nothing more to say than
+	// that it is done.
+	if err == nil && a.ui.json && !a.ui.printed && cmd.Annotations[ownOutput] == "" && !cmd.Flags().Changed("help") {
+		err = a.ui.document(struct{}{})
+	}
 	var code exitCode
 	switch {
 	case err == nil:
@@ -66,6 +71,10 @@ type app struct {
 
 	cfg config
 }
+
+// ownOutput is the annotation of commands whose standard output is somebody else's,
+// whatever --json says: a shell's script, or what a command in a machine prints.
+const ownOutput = "own-output"
 
 // The groups in which help lists the verbs.
 const (

@@ -35,6 +35,9 @@ func (a *app) editCommands() []*cobra.Command {
 				return err
 			}
 			a.ui.step("%s", done)
+			if a.ui.json {
+				return a.ui.document(map[string]string{"done": done})
+			}
 			return nil
 		}
 		return cmd

@@ -5,7 +5,9 @@ package main
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/json"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -58,6 +60,7 @@ func scriptConditions(cond string) (bool, error) {
 // scriptCommands are what scripts have beside those of testscript:
 //
 //	exits CODE COMMAND…      runs a command, which must exit with CODE
+//	document COMMAND…        runs a command, which must print one JSON document, whatever its exit code
 //	tree NAME [DIR]          remembers every file below DIR ($ROOT), with content
 //	sametree NAME [DIR]      compares with what was remembered
 //	flip FILE [OFFSET]       flips one bit of a file
@@ -69,6 +72,7 @@ func scriptConditions(cond string) (bool, error) {
 //	proxy VAR ADDR MODE      runs a harmful proxy, see proxy
 var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args []string){
 	"exits":    exits,
+	"document": document,
 	"tree":     tree,
 	"sametree": sameTree,
 	"flip":     flip,
@@ -97,6 +101,21 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	if code != want {
 		ts.Fatalf("exit code is %d, want %d", code, want)
+	}
+}
+
+func document(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 1 {
+		ts.Fatalf("usage: document COMMAND ARG…")
+	}
+	_ = ts.Exec(args[0], args[1:]...) // what it says is looked at, not how it went
+	dec := json.NewDecoder(strings.NewReader(ts.ReadFile("stdout")))
+	var doc any
+	if err := dec.Decode(&doc); err != nil {
+		ts.Fatalf("no JSON document on standard output: %v", err)
+	}
+	if err := dec.Decode(&doc); err != io.EOF {
+		ts.Fatalf("more than one JSON document on standard output: %v", err)
 	}
 }
 

@@ -8,7 +8,8 @@ package main
 //     error: a pipe sees answers only.
 //   - With --json, standard output gets exactly one JSON document: the answer,
 //     or {"error": {"message", "detail", "hint", "exit"}}. (registry serve prints
-//     it when it is ready, and goes on.)
+//     it when it is ready, and goes on; completion and vm run print what they always
+//     do.)
 //   - A message is lower-case and has no full stop. An error is one line
 //     "iupkg: error: …", then, if there is something to be done about it,
 //     "iupkg: hint: …" with exactly that. Further lines of one error are indented.

@@ -27,7 +27,8 @@ func (a *app) vmCommand() *cobra.Command {
 		Long: "Runs a command in a virtual machine with a stock kernel, whose files are this\n" +
 			"machine's, read-only, with a scratch layer on top. The exit code is the\n" +
 			"command's. Warnings in the kernel's log are shown.",
-		Args: someArgs("COMMAND"),
+		Args:        someArgs("COMMAND"),
+		Annotations: map[string]string{ownOutput: "yes"},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			for _, s := range shares {
 				host, guest, ok := strings.Cut(s, ":")

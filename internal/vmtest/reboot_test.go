@@ -60,6 +60,17 @@ func TestReboot(t *testing.T) {
 	b.run(0, []string{"loaded ext 1.0.0"}, "--offline", "doctor", "--fix")
 	b.run(0, nil, "--offline", "verify")
 	b.talk(1)
+	// All pins are gone, and the module if the kernel lets it go.
+	t.Log(b.shell("rm -r /sys/fs/bpf/iupkg/ext; rmmod $(sed -n 's/^\\(iux_[^ ]*\\) .*/\\1/p' /proc/modules) 2>&1 || true"))
+	b.run(1, []string{"failed"}, "--offline", "verify")
+	b.run(0, []string{"loaded ext 1.0.0"}, "--offline", "doctor", "--fix")
+	b.run(0, nil, "--offline", "verify")
+	b.talk(1)
+	// A bit rots in the store: what is broken is never used again, and fetched anew.
+	b.shell("cd /var/lib/iupkg/blobs/sha256; f=$(grep -l ELF * | head -1); printf x | dd of=$f conv=notrunc bs=1 seek=100 2>/dev/null")
+	b.run(0, []string{"mended"}, "verify")
+	b.shell("[ $(ls /var/lib/iupkg/quarantine | wc -l) = 1 ]")
+	b.run(0, nil, "--offline", "verify")
 	// With the clock back, transactions go on and their order is that of their numbers.
 	b.run(0, nil, "--offline", "remove", "ext")
 	b.run(0, nil, "--offline", "rollback")
