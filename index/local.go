@@ -13,9 +13,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 )
 
@@ -48,9 +50,49 @@ type current struct {
 // local is a folder with a copy of the index.
 type local struct {
 	dir string
-	// bulk is for so many blobs at once that the disk is better synced for all of
-	// them than for each.
-	bulk bool
+	// late, if there is one, has the blobs that are to be brought to the disk together,
+	// before the table of contents that names them.
+	late *late
+}
+
+// late is blobs that are written and may not be on the disk yet.
+type late struct {
+	mu    sync.Mutex
+	paths []string
+}
+
+func (l *late) add(path string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.paths = append(l.paths, path)
+}
+
+// fewBlobs is up to how many are synced one by one: to sync the whole file system for
+// them would wait for everything that other programs have written to it.
+const fewBlobs = 64
+
+func (l *late) sync(dir string) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.paths) > fewBlobs {
+		return syncAll(dir)
+	}
+	var g errgroup.Group
+	g.SetLimit(8)
+	for _, path := range l.paths {
+		g.Go(func() error {
+			f, err := os.Open(path)
+			if err != nil {
+				return err
+			}
+			defer f.Close()
+			return f.Sync()
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	return syncDir(dir)
 }
 
 // lock keeps other processes from synchronising the same folder.
@@ -164,7 +206,10 @@ func (l local) put(parts ...[]byte) (hash string, err error) {
 	if err != nil {
 		return "", err
 	}
-	return hash, replaceFile(path, !l.bulk, parts...)
+	if l.late != nil {
+		l.late.add(path)
+	}
+	return hash, replaceFile(path, l.late == nil, parts...)
 }
 
 // write makes c the table of contents.
@@ -174,8 +219,8 @@ func (l local) write(c *current) error {
 		return err
 	}
 	blobs := filepath.Join(l.dir, "blobs")
-	if l.bulk {
-		err = syncAll(blobs)
+	if l.late != nil {
+		err = l.late.sync(blobs)
 	} else {
 		err = syncDir(blobs)
 	}

@@ -55,7 +55,9 @@ func syncAt(ctx context.Context, remote Remote, dir string, root []byte, now tim
 	case cur.Anchor != anchor:
 		last = nil
 	}
-	l.bulk = last == nil
+	if last == nil { // all of it is new
+		l.late = &late{}
+	}
 	state, err := remote.Head(ctx)
 	if err == nil && state == "" {
 		err = fs.ErrNotExist

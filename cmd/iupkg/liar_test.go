@@ -37,8 +37,10 @@ func liar(ref string, lies []lie) (*httptest.Server, error) {
 	honest := httputil.NewSingleHostReverseProxy(target)
 	honest.ErrorLog = log.New(io.Discard, "", 0) // a client that has gone
 	return httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		// A lie about a list of referrers is told wherever the list is looked for.
+		path := strings.Replace(r.URL.Path, "/referrers/sha256:", "/manifests/sha256-", 1)
 		for _, x := range lies {
-			if (r.Method == http.MethodGet || r.Method == http.MethodHead) && strings.HasSuffix(r.URL.Path, x.path) && strings.Contains(r.URL.Path, x.part) {
+			if (r.Method == http.MethodGet || r.Method == http.MethodHead) && strings.HasSuffix(path, x.path) && strings.Contains(path, x.part) {
 				x.tell(w, r, func() *httptest.ResponseRecorder {
 					rec := httptest.NewRecorder()
 					honest.ServeHTTP(rec, r)

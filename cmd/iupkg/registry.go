@@ -161,11 +161,24 @@ func (s registrySource) Fetch(ctx context.Context, name, digest string, into *in
 var errNoSignatures = errors.New("there are no signatures")
 
 func fetchFrom(ctx context.Context, c *registry.Client, name, digest string, into *install.Store) (*install.Fetched, error) {
+	// Both at once: what is attached is known by the same digest.
+	type attached struct {
+		refs []registry.Referrer
+		err  error
+	}
+	side, cancel := context.WithCancel(ctx)
+	defer cancel()
+	signatures := make(chan attached, 1)
+	go func() {
+		refs, err := c.Referrers(side, name, digest, signing.BundleMediaType)
+		signatures <- attached{refs, err}
+	}()
 	f, err := c.Fetch(ctx, name, digest, into)
 	if err != nil {
 		return nil, err
 	}
-	refs, err := c.Referrers(ctx, name, f.Digest, signing.BundleMediaType)
+	got := <-signatures
+	refs, err := got.refs, got.err
 	if err != nil {
 		return nil, err
 	}
