@@ -35,7 +35,7 @@ type relationKey struct {
 }
 
 type version struct {
-	Candidate
+	*Candidate // the source's own, which is not changed here, or one made here
 	v      manifest.Version
 	pinned bool
 	// via is the package that is had in the place of this name, in version viaV.
@@ -84,12 +84,12 @@ func (in *input) load(ctx context.Context, name string) (*versions, error) {
 	if err != nil && !errors.Is(err, ErrUnknownPackage) {
 		return nil, &SourceError{name, err}
 	}
-	for _, c := range cands {
-		v, err := manifest.ParseVersion(c.Version)
+	for i := range cands {
+		v, err := manifest.ParseVersion(cands[i].Version)
 		if err != nil {
 			return nil, &SourceError{name, err}
 		}
-		vs.list = append(vs.list, version{Candidate: c, v: v})
+		vs.list = append(vs.list, version{Candidate: &cands[i], v: v})
 	}
 	if p := in.pinned(name); p != nil {
 		vs.known = true
@@ -131,7 +131,7 @@ func (in *input) loadFeature(ctx context.Context, name, base, feature string) (*
 		}
 		needs, has := v.Features[feature]
 		vs.list = append(vs.list, version{v: v.v, pinned: v.pinned, preferred: v.preferred, checked: true, lacks: !has,
-			Candidate: Candidate{Version: v.Version, Dependencies: needs}})
+			Candidate: &Candidate{Version: v.Version, Dependencies: needs}})
 	}
 	for _, i := range of.order {
 		if i < len(vs.list) {
@@ -163,7 +163,7 @@ func (in *input) loadProvided(ctx context.Context, vs *versions) error {
 		add := func(of, as string) {
 			v, err := manifest.ParseVersion(as)
 			if err == nil {
-				out = append(out, version{v: v, via: name, viaV: of, checked: true, parsed: true, Candidate: Candidate{Version: as}})
+				out = append(out, version{v: v, via: name, viaV: of, checked: true, parsed: true, Candidate: &Candidate{Version: as}})
 			}
 		}
 		pin := in.pinned(name)
@@ -196,7 +196,7 @@ func (in *input) loadProvided(ctx context.Context, vs *versions) error {
 
 // pin puts the installed version in, in place of the source's account of it.
 func (in *input) pin(vs *versions, p *Pinned) error {
-	c := Candidate{Version: p.Version, Digest: p.Digest, Requires: p.Requires, Dependencies: p.Dependencies, Conflicts: p.Conflicts,
+	c := &Candidate{Version: p.Version, Digest: p.Digest, Requires: p.Requires, Dependencies: p.Dependencies, Conflicts: p.Conflicts,
 		Provides: p.Provides, Features: p.Features}
 	sv, err := manifest.ParseVersion(p.Version)
 	if err != nil {
@@ -211,7 +211,7 @@ func (in *input) pin(vs *versions, p *Pinned) error {
 	}
 	v.Yanked = vs.list[i].Yanked
 	if o := &vs.list[i]; len(o.Variants) > 0 {
-		v.take(p, &o.Candidate)
+		v.take(p, o.Candidate)
 	}
 	vs.list[i] = v
 	return nil
