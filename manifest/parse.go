@@ -10,13 +10,22 @@ import (
 
 // Parse reads a manifest and validates it. Errors are one or more SyntaxErrors.
 func Parse(b []byte) (*Manifest, error) {
-	var m Manifest
-	at, err := strictJSON(b, &m, MaxManifest, "")
+	m, err := ParseFile(b, "")
 	if err != nil {
 		return nil, fmt.Errorf("manifest: %w", err)
 	}
+	return m, nil
+}
+
+// ParseFile is Parse of what is in a file, which errors name.
+func ParseFile(b []byte, file string) (*Manifest, error) {
+	var m Manifest
+	at, err := strictJSON(b, &m, MaxManifest, file)
+	if err != nil {
+		return nil, err
+	}
 	if err := m.Validate(); err != nil {
-		return nil, fmt.Errorf("manifest: %w", locate(err, "", at))
+		return nil, locate(err, file, at)
 	}
 	return &m, nil
 }

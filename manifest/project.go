@@ -130,7 +130,7 @@ func ParseProject(b []byte) (*Project, error) {
 	}
 	var f projectFile
 	if err := toml.NewDecoder(bytes.NewReader(b)).DisallowUnknownFields().Decode(&f); err != nil {
-		return nil, tomlError(err)
+		return nil, TOMLError(ProjectFile, err)
 	}
 	p, probs := f.project(at)
 	if err := probs.err(); err != nil {
@@ -142,24 +142,26 @@ func ParseProject(b []byte) (*Project, error) {
 // How the decoder words a value of the wrong type.
 var tomlType = regexp.MustCompile(`^cannot decode TOML (.*) into struct field \S+ of type (\S+)$`)
 
-func tomlError(err error) error {
+// TOMLError words what the decoder has against a file: file, line and column, as a
+// SyntaxError has them.
+func TOMLError(file string, err error) error {
 	var strict *toml.StrictMissingError
 	if errors.As(err, &strict) {
 		var list []error
 		for i := range strict.Errors {
 			e := &strict.Errors[i]
 			row, col := e.Position()
-			list = append(list, &SyntaxError{File: ProjectFile, Line: row, Column: col, Field: strings.Join(e.Key(), "."), Msg: "unknown key" + keyHint(e.Key())})
+			list = append(list, &SyntaxError{File: file, Line: row, Column: col, Field: strings.Join(e.Key(), "."), Msg: "unknown key" + keyHint(e.Key())})
 		}
 		return errors.Join(list...)
 	}
 	var de *toml.DecodeError
 	if errors.As(err, &de) {
 		row, col := de.Position()
-		return &SyntaxError{File: ProjectFile, Line: row, Column: col, Field: strings.Join(de.Key(), "."),
+		return &SyntaxError{File: file, Line: row, Column: col, Field: strings.Join(de.Key(), "."),
 			Msg: tomlType.ReplaceAllString(strings.TrimPrefix(de.Error(), "toml: "), "want a $2 and found a TOML $1")}
 	}
-	return &SyntaxError{File: ProjectFile, Line: 1, Column: 1, Msg: strings.TrimPrefix(err.Error(), "toml: ")}
+	return &SyntaxError{File: file, Line: 1, Column: 1, Msg: strings.TrimPrefix(err.Error(), "toml: ")}
 }
 
 // keyHint helps with keys that stand in the wrong place.

@@ -41,10 +41,10 @@ func tomlPositions(b []byte) (map[string]Position, error) {
 			// The decoder words the same mistake with its place.
 			var v map[string]any
 			if derr := toml.Unmarshal(b, &v); derr != nil {
-				return nil, tomlError(derr)
+				return nil, TOMLError(ProjectFile, derr)
 			}
 		}
-		return nil, tomlError(err)
+		return nil, TOMLError(ProjectFile, err)
 	}
 	return w.at, nil
 }

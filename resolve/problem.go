@@ -36,8 +36,8 @@ type relationKey struct {
 
 type version struct {
 	*Candidate // the source's own, which is not changed here, or one made here
-	v      manifest.Version
-	pinned bool
+	v          manifest.Version
+	pinned     bool
 	// via is the package that is had in the place of this name, in version viaV.
 	via, viaV string
 	lacks     bool // it does not have the feature

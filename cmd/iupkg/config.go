@@ -5,11 +5,12 @@ package main
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 
 	"github.com/pelletier/go-toml/v2"
+
+	"github.com/iupkg/iupkg/manifest"
 )
 
 const defaultConfig = "/etc/iupkg/config.toml"
@@ -46,17 +47,7 @@ func readConfig(path string, must bool) (config, error) {
 	}
 	dec := toml.NewDecoder(bytes.NewReader(data)).DisallowUnknownFields()
 	if err := dec.Decode(&c); err != nil {
-		var at *toml.DecodeError
-		var unknown *toml.StrictMissingError
-		switch {
-		case errors.As(err, &unknown) && len(unknown.Errors) > 0:
-			line, col := unknown.Errors[0].Position()
-			return c, usagef("%s:%d:%d: unknown key %s", path, line, col, unknown.Errors[0].Key()[0])
-		case errors.As(err, &at):
-			line, col := at.Position()
-			return c, usagef("%s:%d:%d: %s", path, line, col, at.Error())
-		}
-		return c, usageError{fmt.Errorf("%s: %w", path, err)}
+		return c, usageError{manifest.TOMLError(path, err)}
 	}
 	return c, nil
 }

@@ -212,16 +212,17 @@ func readVariants(dir string) ([]built, error) {
 // readBuilt collects what a build of dir left in out, and checks that object and manifest
 // are of one build.
 func readBuilt(dir, out string) (*built, error) {
-	text, err := os.ReadFile(filepath.Join(out, "manifest.json"))
+	file := filepath.Join(out, "manifest.json")
+	text, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, withHint(err, "run iupkg build %s", dir)
 	}
 	if err != nil {
 		return nil, err
 	}
-	m, err := manifest.Parse(text)
+	m, err := manifest.ParseFile(text, file)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", out, err)
+		return nil, err
 	}
 	// The canonical form, whatever wrote it.
 	if text, err = m.Encode(); err != nil {

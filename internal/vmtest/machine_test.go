@@ -18,6 +18,7 @@ import (
 	"github.com/iupkg/iupkg/internal/testbed"
 	"github.com/iupkg/iupkg/kernel/vm"
 	"github.com/iupkg/iupkg/manifest"
+	"github.com/iupkg/iupkg/toolchain"
 )
 
 // bed is one machine and the publisher it installs from.
@@ -106,6 +107,28 @@ func (b *bed) publishExt(version, iface string, edit func(*manifest.Manifest), f
 		_, err = b.Run(b.ctx, "publish", dir, "--no-build", "--key", testbed.Key, "--registry", b.Registry(), "--no-progress")
 	}
 	if err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// publishVariants publishes a version of the extension with an object for each edit.
+func (b *bed) publishVariants(version, iface string, edits ...func(*manifest.Manifest)) {
+	b.t.Helper()
+	dir := filepath.Join(b.Dir, "ext-"+version)
+	var err error
+	for i, edit := range edits {
+		at := dir
+		if i > 0 {
+			at = fmt.Sprintf("%s-%d", dir, i)
+		}
+		if err = testbed.MakeExt(b.Src, at, version, iface, edit); err == nil && i > 0 {
+			err = os.CopyFS(filepath.Join(toolchain.OutputDir(dir), "variants", fmt.Sprint(i)), os.DirFS(toolchain.OutputDir(at)))
+		}
+		if err != nil {
+			b.t.Fatal(err)
+		}
+	}
+	if _, err := b.Run(b.ctx, "publish", dir, "--no-build", "--key", testbed.Key, "--registry", b.Registry(), "--no-progress"); err != nil {
 		b.t.Fatal(err)
 	}
 }

@@ -25,7 +25,11 @@ func TestReboot(t *testing.T) {
 	b := newPublisher(t)
 	state := t.TempDir()
 	b.publishExt("1.0.0", "eth0", func(m *manifest.Manifest) { m.Requires.Release = "<6.10" })
-	b.publishExt("1.1.0", "eth0", func(m *manifest.Manifest) { m.Requires.Release = ">=6.10" })
+	// Of several objects the last is the one for this kernel.
+	variant := func(config string) func(m *manifest.Manifest) {
+		return func(m *manifest.Manifest) { m.Requires.Release, m.Requires.Config = ">=6.10", []string{config} }
+	}
+	b.publishVariants("1.1.0", "eth0", variant("PREEMPT_RT"), variant("KASAN"), variant("!PREEMPT_RT && BPF_SYSCALL"))
 	b.boot(machine("6.1", state))
 	b.run(0, []string{"iupkg-restore.service", "zz-iupkg"}, "setup")
 	b.run(0, nil, "trust", "add", b.TrustFile())
@@ -97,6 +101,7 @@ func TestReboot(t *testing.T) {
 	b.run(0, []string{"another kernel", "loaded ext 1.1.0"}, "--offline", "restore")
 	b.run(0, nil, "--offline", "verify")
 	b.run(0, []string{"restore on Linux " + next.Release}, "history")
+	b.run(0, []string{"ext", "installed (variant 3)"}, "resolve", "ext")
 	b.talk(1)
 	if runs, _ := b.faults("ext"); runs == 0 {
 		t.Error("no packet was handled by the new kernel")
