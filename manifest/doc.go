@@ -3,7 +3,8 @@
 // Package manifest has the words that every other package shares: names,
 // versions, requirements, manifests, project files and profiles of kernels. It
 // parses, formats and checks them; it does no I/O and imports nothing of ours.
-// This comment is the specification of the formats. Sizes are in bytes.
+// This comment is the specification of the formats. Sizes are in bytes. JSON Schemas of
+// these and of all other formats are in docs/schema, golden files in internal/formats.
 //
 // # Names, versions, digests
 //

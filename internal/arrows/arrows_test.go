@@ -31,6 +31,7 @@ var arrows = map[string][]string{
 	"internal/sideload": {"signing", "kernel", "manifest"},
 	"internal/torture":  {"internal/sideload", "kernel", "kernel/vm", "manifest"},
 	"internal/vmtest":   {},
+	"internal/formats":  {},
 	"internal/arrows":   {},
 	"scripts":           {"toolchain"},
 
@@ -59,6 +60,8 @@ var testArrows = map[string][]string{
 	"registry":        {"internal/others"},
 	"internal/vmtest": {"internal/testbed", "internal/crash", "install", "kernel", "kernel/vm", "manifest", "signing"},
 	"cmd":             {"internal/testbed"},
+	// Formats are held to their schemas and golden files, all in one place.
+	"internal/formats": {"index", "manifest", "registry", "signing"},
 	// Transactions are killed and have the power cut.
 	"install": {"internal/crash"},
 }
