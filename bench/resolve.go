@@ -82,7 +82,7 @@ func makeIndex(ctx context.Context, root string, packages map[string][]manifest.
 	var entries []index.Entry
 	for name, list := range packages {
 		for _, c := range list {
-			entries = append(entries, index.Entry{Name: name, Description: "package " + name + " of the benchmark", License: "Apache-2.0", Version: index.Version(c)})
+			entries = append(entries, index.Entry{Name: name, Description: "package " + name + " of the benchmark", License: "Apache-2.0", Version: c})
 		}
 	}
 	remote := client.Index()

@@ -88,17 +88,7 @@ func (p *Package) AdvisoriesOf(version string) []Advisory {
 
 // Version is one version of a package: all that is needed to decide for or
 // against it.
-type Version struct {
-	Version      string                        `json:"version"`
-	Digest       string                        `json:"digest"`
-	Yanked       string                        `json:"yanked,omitempty"`
-	Requires     manifest.Requirements         `json:"requires"`
-	Variants     []manifest.CandidateVariant   `json:"variants,omitempty"`
-	Dependencies map[string]string             `json:"dependencies,omitempty"`
-	Conflicts    map[string]string             `json:"conflicts,omitempty"`
-	Provides     map[string]string             `json:"provides,omitempty"`
-	Features     map[string]manifest.Relations `json:"features,omitempty"`
-}
+type Version = manifest.Candidate
 
 // Entry is a version to publish.
 type Entry struct {
@@ -171,7 +161,7 @@ func (p *Package) validate() error {
 		if err := manifest.CheckDigest(v.Digest); err != nil {
 			return err
 		}
-		if err := v.checkVariants(); err != nil {
+		if err := checkVariants(&v); err != nil {
 			return fmt.Errorf("version %s: %w", v.Version, err)
 		}
 	}
@@ -179,7 +169,7 @@ func (p *Package) validate() error {
 }
 
 // checkVariants wants none, or several that differ.
-func (v *Version) checkVariants() error {
+func checkVariants(v *Version) error {
 	if len(v.Variants) == 0 {
 		return nil
 	}

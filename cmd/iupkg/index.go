@@ -74,14 +74,7 @@ func (x indexCopy) Versions(_ context.Context, name string) ([]manifest.Candidat
 	if isA[*index.UnknownPackage](err) {
 		return nil, fmt.Errorf("%w (%w)", manifest.ErrUnknownPackage, err)
 	}
-	if err != nil {
-		return nil, err
-	}
-	out := make([]manifest.Candidate, len(list))
-	for i, v := range list {
-		out[i] = manifest.Candidate(v)
-	}
-	return out, nil
+	return list, err
 }
 
 // Providers is resolve.Source.
