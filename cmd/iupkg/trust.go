@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
@@ -28,19 +29,10 @@ func (a *app) trustCommand() *cobra.Command {
 		Short:   "Whom this machine trusts, for packages and for the kernel",
 		GroupID: groupMachine,
 	}
-	var names []string
-	var require signing.RequireProvenance
-	add := &cobra.Command{
-		Use:   "add FILE",
-		Short: "Trust a publisher, from a file made by iupkg key show --public",
-		Args:  oneArg("FILE"),
-		RunE:  func(_ *cobra.Command, args []string) error { return a.trustAdd(args[0], names, require) },
-	}
-	add.Flags().StringSliceVar(&names, "names", nil, "trust it for packages of these name `patterns` only")
-	add.Flags().StringSliceVar(&require.Builders, "require-builder", nil, "trust only what has provenance by a builder with such an id; '*' stands for any text")
-	add.Flags().StringSliceVar(&require.Sources, "require-source", nil, "trust only what provenance says was built from such a source")
+	add := a.trustAddCommand()
 	cmd.AddCommand(
 		add,
+		a.trustRevokeCommand(),
 		&cobra.Command{
 			Use:   "list",
 			Short: "List the trusted publishers",
@@ -68,18 +60,33 @@ type identityInfo struct {
 	Keys         []string `json:"keys"`
 	Certificates int      `json:"kernelCertificates"`
 	Index        bool     `json:"index"`
+	Threshold    int      `json:"threshold"`            // how many of them must sign
+	Identities   []string `json:"identities,omitempty"` // who may sign with certificates
+	Expire       []string `json:"expire,omitempty"`     // KEY until DAY
+	Provenance   string   `json:"provenance,omitempty"` // which is required
 }
 
 func newIdentityInfo(id *signing.Identity) (identityInfo, error) {
-	info := identityInfo{Publisher: id.Publisher, Names: id.Names, Certificates: len(id.KernelCertificates), Index: len(id.IndexRoot) > 0}
+	info := identityInfo{Publisher: id.Publisher, Names: id.Names, Certificates: len(id.KernelCertificates), Index: len(id.IndexRoot) > 0, Threshold: max(id.Threshold, 1)}
 	keys, err := id.PublicKeys()
 	for _, k := range keys {
 		info.Keys = append(info.Keys, k.ID)
+		if !k.NotAfter.IsZero() {
+			info.Expire = append(info.Expire, short(k.ID)+" until "+k.NotAfter.UTC().Format(time.DateOnly))
+		}
+	}
+	if id.Keyless != nil {
+		for _, c := range id.Keyless.Identities {
+			info.Identities = append(info.Identities, c.String())
+		}
+	}
+	if id.Provenance != nil {
+		info.Provenance = id.Provenance.String()
 	}
 	return info, err
 }
 
-func (a *app) trustAdd(file string, names []string, require signing.RequireProvenance) error {
+func (a *app) trustAdd(file string, o *trustOptions) error {
 	data, err := os.ReadFile(file)
 	if err != nil {
 		return usageError{err}
@@ -88,23 +95,8 @@ func (a *app) trustAdd(file string, names []string, require signing.RequireProve
 	if err != nil {
 		return fmt.Errorf("%s: %w", file, err)
 	}
-	if len(names) > 0 {
-		id.Names = names
-		if err := id.Validate(); err != nil {
-			return usageError{err}
-		}
-	}
-	if len(require.Sources) > 0 && len(require.Builders) == 0 {
-		return usagef("--require-source says nothing without --require-builder: only a builder vouches for sources")
-	}
-	if len(require.Builders) > 0 {
-		if id.Provenance != nil {
-			require.Keys = id.Provenance.Keys
-		}
-		id.Provenance = &require
-		if err := id.Validate(); err != nil {
-			return usageError{err}
-		}
+	if err := o.apply(a, id); err != nil {
+		return err
 	}
 	info, err := newIdentityInfo(id)
 	if err != nil {
@@ -192,14 +184,14 @@ func (a *app) trustList() error {
 		for _, k := range info.Keys {
 			keys = append(keys, short(k))
 		}
-		rows = append(rows, row(info.Publisher, strings.Join(info.Names, " "), strings.Join(keys, " "), info.Certificates, yesNo(info.Index)))
+		rows = append(rows, row(info.Publisher, strings.Join(info.Names, " "), strings.Join(keys, " "), info.Certificates, yesNo(info.Index), info.terms()))
 	}
 	return a.ui.answer(infos, func(w io.Writer) {
 		if len(rows) == 0 {
 			a.ui.step("no one is trusted on this machine")
 			return
 		}
-		table(w, "PUBLISHER\tNAMES\tKEYS\tKERNEL CERTIFICATES\tINDEX", rows...)
+		table(w, "PUBLISHER\tNAMES\tKEYS\tKERNEL CERTIFICATES\tINDEX\tTERMS", rows...)
 	})
 }
 

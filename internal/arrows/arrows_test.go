@@ -24,7 +24,7 @@ const module = "github.com/iupkg/iupkg"
 var arrows = map[string][]string{
 	// Programs: nobody imports them.
 	"cmd":               {"install", "resolve", "index", "registry", "signing", "kernel", "kernel/vm", "manifest", "toolchain"},
-	"bench":             {"internal/sideload", "internal/universe", "index", "kernel", "kernel/vm", "manifest", "registry", "signing"},
+	"bench":             {"internal/sideload", "internal/universe", "index", "kernel", "kernel/vm", "manifest", "registry", "resolve", "signing"},
 	"internal/universe": {"manifest"},
 	"internal/demo":     {"internal/testbed", "kernel/vm"},
 	"internal/testbed":  {"kernel", "kernel/vm", "manifest"},
