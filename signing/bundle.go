@@ -47,6 +47,9 @@ func (k *Keys) SignAttestation(a *Attestation) ([]byte, error) {
 }
 
 func (k *Keys) sign(payload []byte) ([]byte, error) {
+	if k.Witness != nil {
+		return signWitnessed(k.Witness, payload)
+	}
 	sum := sha256.Sum256(dsse.PAE(PayloadType, payload))
 	sig, err := k.Publisher.Sign(rand.Reader, sum[:], crypto.SHA256)
 	if err != nil {

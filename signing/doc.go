@@ -62,6 +62,7 @@
 // the root names logs, an entry of this signature in one of them with its proof of
 // inclusion and a signed checkpoint; if it names certificate transparency logs, a
 // signed certificate timestamp. Nothing that the root names can be left out.
+// [Keys.Witness] has them made: it speaks to sigstore's services, this package does not.
 //
 // # Kernel signature
 //

@@ -52,6 +52,9 @@ type Keys struct {
 	Index ed25519.PrivateKey
 	// IndexRoot is the first root of the publisher's index, nil if there is none.
 	IndexRoot []byte
+	// Witness, if there is one, vouches for signatures over packages, which are then made
+	// without Publisher.
+	Witness Witness
 }
 
 // A Password gives the password of private keys. confirm says that it is a new

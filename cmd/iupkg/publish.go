@@ -25,20 +25,35 @@ import (
 )
 
 func (a *app) publishCommand() *cobra.Command {
-	var key string
-	var noBuild bool
+	var o publishOptions
 	cmd := &cobra.Command{
-		Use:     "publish [DIR]",
-		Short:   "Build, sign and push an extension, and list it in the index",
+		Use:   "publish [DIR]",
+		Short: "Build, sign and push an extension, and list it in the index",
+		Long: "Builds, signs and pushes an extension, and lists it in the index.\n\n" +
+			"With --fulcio the package is signed without a key: with a certificate for the account that\n" +
+			"the identity token is for, as a CI's job has one. The kernel and the index know keys only, so\n" +
+			"those of the publisher sign for them as ever.",
 		GroupID: groupPublisher,
 		Args:    atMostOneArg,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.publish(cmd.Context(), dirArg(args), key, noBuild)
+			return a.publish(cmd.Context(), dirArg(args), &o)
 		},
 	}
-	cmd.Flags().StringVar(&key, "key", "", "`publisher` whose keys sign, if there are several")
-	cmd.Flags().BoolVar(&noBuild, "no-build", false, "publish what an earlier build left")
+	f := cmd.Flags()
+	f.StringVar(&o.key, "key", "", "`publisher` whose keys sign, if there are several")
+	f.BoolVar(&o.noBuild, "no-build", false, "publish what an earlier build left")
+	f.StringVar(&o.fulcio, "fulcio", "", "`URL` of the authority that certifies who signs")
+	f.StringVar(&o.rekor, "rekor", "", "`URL` of the log that signatures are entered in")
+	f.StringVar(&o.tsa, "timestamp-server", "", "`URL` of the authority that says when something was signed")
+	f.StringVar(&o.token, "identity-token", "", "`file` with a token of an OpenID issuer; else SIGSTORE_ID_TOKEN has it")
 	return cmd
+}
+
+type publishOptions struct {
+	key     string
+	noBuild bool
+
+	fulcio, rekor, tsa, token string // to sign without a key
 }
 
 // published is what publish says with --json.
@@ -47,15 +62,20 @@ type published struct {
 	Version string `json:"version"`
 	Digest  string `json:"digest"`
 	Signer  string `json:"signer"`
-	KeyID   string `json:"keyID"`
+	KeyID   string `json:"keyID,omitempty"`
 	// Variants are the digests of the artifacts of a version that has several.
 	Variants []string `json:"variants,omitempty"`
 }
 
-func (a *app) publish(ctx context.Context, dir, key string, noBuild bool) error {
-	keys, keyDir, err := loadKeys(key)
+func (a *app) publish(ctx context.Context, dir string, o *publishOptions) error {
+	keys, keyDir, err := loadKeys(o.key)
 	if err != nil {
 		return err
+	}
+	if o.fulcio+o.rekor+o.tsa+o.token != "" {
+		if keys.Witness, err = newSigstore(ctx, o.fulcio, o.rekor, o.tsa, o.token); err != nil {
+			return err
+		}
 	}
 	client, err := a.client()
 	if err != nil {
@@ -67,7 +87,7 @@ func (a *app) publish(ctx context.Context, dir, key string, noBuild bool) error 
 	if err != nil {
 		return err
 	}
-	if !noBuild {
+	if !o.noBuild {
 		if _, err := a.build(ctx, dir, ""); err != nil {
 			return err
 		}
@@ -86,7 +106,11 @@ func (a *app) publish(ctx context.Context, dir, key string, noBuild bool) error 
 		}
 	}
 	out := published{Name: m.Name, Version: m.Version, Signer: keys.Name}
-	if out.KeyID, err = signing.KeyID(keys.Publisher.Public()); err != nil {
+	if s, ok := keys.Witness.(*sigstore); ok {
+		if out.Signer, err = s.subject(); err != nil {
+			return err
+		}
+	} else if out.KeyID, err = signing.KeyID(keys.Publisher.Public()); err != nil {
 		return err
 	}
 	entry, err := a.pushBuilt(ctx, client, keys, list)
@@ -106,7 +130,11 @@ func (a *app) publish(ctx context.Context, dir, key string, noBuild bool) error 
 			return err
 		}
 	}
-	a.ui.step("published %s %s to %s, signed by %s (%s)", m.Name, m.Version, client, keys.Name, short(out.KeyID))
+	who := fmt.Sprintf("%s (%s)", out.Signer, short(out.KeyID))
+	if out.KeyID == "" {
+		who = out.Signer + ", with a certificate"
+	}
+	a.ui.step("published %s %s to %s, signed by %s", m.Name, m.Version, client, who)
 	if n := len(out.Variants); n > 0 {
 		a.ui.step("it has %s; a kernel gets the first whose requirements it meets", count(n, "variant"))
 	}

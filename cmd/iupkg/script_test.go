@@ -70,6 +70,7 @@ func scriptConditions(cond string) (bool, error) {
 //	mkext DIR VERSION …      makes a built package, see mkext
 //	serve VAR DIR [ADDR]     runs a registry, see serve
 //	proxy VAR ADDR MODE      runs a harmful proxy, see proxy
+//	sigstore VAR SUBJECT     runs sigstore's services, see fakeSigstore
 var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args []string){
 	"exits":    exits,
 	"document": document,
@@ -82,6 +83,7 @@ var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args [
 	"mkext":    mkext,
 	"serve":    serve,
 	"proxy":    proxy,
+	"sigstore": fakeSigstore,
 }
 
 func exits(ts *testscript.TestScript, neg bool, args []string) {

@@ -313,7 +313,7 @@ func count(n int, what string) string {
 
 // short is a digest for people.
 func short(digest string) string {
-	if _, hex, ok := strings.Cut(digest, ":"); ok && len(hex) > 12 {
+	if hex, ok := strings.CutPrefix(digest, "sha256:"); ok && len(hex) > 12 {
 		return hex[:12]
 	}
 	return digest
