@@ -2,7 +2,7 @@
 #
 # make demo     the whole road once, from source to memcached traffic in a stock kernel
 # make test     everything that CI runs
-# make torture  everything wrong in every context, over the stock kernels, into build/torture.json
+# make torture  everything wrong in every context, over the stock kernels, into build/torture.json and docs/torture.md
 # make bench    all measurements, into build/bench.json and docs/evaluation.md
 # make build    bin/iupkg and lib/iupkg, what it needs at run time
 # make lint     formatting, vet, licences, no machine's own names
@@ -107,10 +107,10 @@ demo: build
 bench: build
 	go run ./bench -kernels '$(KERNELS)'
 
-# SCALE=0.01 for a hundredth of the runs.
+# SCALE=0.01 for a hundredth of the runs; docs/torture.md is written at full scale.
 torture: KERNELS = 6.12 6.12-cloud 6.12-rt 6.1
 torture: build
-	go run ./internal/torture -kernels '$(KERNELS)' -scale $(or $(SCALE),1)
+	go run ./internal/torture -kernels '$(KERNELS)' -scale $(or $(SCALE),1) $(if $(SCALE),,-doc docs/torture.md)
 
 test: build
 	@scripts/test

@@ -22,6 +22,7 @@ import (
 	"strings"
 
 	"github.com/iupkg/iupkg/bench/wire"
+	"github.com/iupkg/iupkg/internal/marked"
 	"github.com/iupkg/iupkg/internal/sideload/pack"
 	"github.com/iupkg/iupkg/internal/universe"
 	"github.com/iupkg/iupkg/kernel/vm"
@@ -95,13 +96,13 @@ func run(ctx context.Context, kernels []string, boots int, lib, out, doc, only, 
 	for _, f := range r.Results {
 		say("%s", f)
 	}
-	if unsteady != nil {
-		return unsteady
+	if err := errors.Join(unsteady, r.missed()); err != nil {
+		return err
 	}
 	if doc == "" {
 		return nil
 	}
-	return r.updateDocument(doc)
+	return marked.Write(doc, "bench", r.table())
 }
 
 func hostNames() string {
@@ -147,6 +148,9 @@ func boot(ctx context.Context, name, lib string, guest *pack.Folder, appended st
 		return nil, err
 	}
 	if err := guest.Copy(filepath.Join(lib, "runtime", k.Release, "iu.ko")); err != nil {
+		return nil, err
+	}
+	if err := guest.Module(ctx, k.Release, k.Image(), filepath.Join(filepath.Dir(guest.Dir), "module")); err != nil {
 		return nil, err
 	}
 	m, err := vm.Start(ctx, vm.Config{

@@ -10,13 +10,20 @@ import (
 )
 
 // prepare makes the folder that the guest reads: the extensions below bench/ext,
-// built as any other, signed by a key of this run; the baseline; the guest's own program.
+// and one of the torture suite's, built as any other, signed by a key of this run; the baseline; the guest's own program.
 func prepare(ctx context.Context, dir string) (*pack.Folder, error) {
 	f, err := pack.New(filepath.Join(dir, "guest"))
 	if err != nil {
 		return nil, err
 	}
 	if err := f.Extensions(ctx, filepath.Join("bench", "ext")); err != nil {
+		return nil, err
+	}
+	staged := filepath.Join(dir, "ext")
+	if err := pack.Stage(filepath.Join("internal", "torture", "ext", "function"), filepath.Join(staged, "function")); err != nil {
+		return nil, err
+	}
+	if err := f.Extensions(ctx, staged); err != nil {
 		return nil, err
 	}
 	if err := pack.Command(ctx, "clang-22", "-O2", "-g", "-target", "bpf", "-mcpu=v3", "-Wall", "-Werror",

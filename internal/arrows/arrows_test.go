@@ -24,12 +24,12 @@ const module = "github.com/iupkg/iupkg"
 var arrows = map[string][]string{
 	// Programs: nobody imports them.
 	"cmd":               {"install", "resolve", "index", "registry", "signing", "kernel", "kernel/vm", "manifest", "toolchain"},
-	"bench":             {"internal/sideload", "internal/universe", "index", "kernel", "kernel/vm", "manifest", "registry", "resolve", "signing"},
+	"bench":             {"internal/marked", "internal/sideload", "internal/torture/point", "internal/universe", "index", "kernel", "kernel/vm", "manifest", "registry", "resolve", "signing"},
 	"internal/universe": {"manifest"},
 	"internal/demo":     {"internal/testbed", "kernel/vm"},
 	"internal/testbed":  {"kernel", "kernel/vm", "manifest"},
 	"internal/sideload": {"signing", "kernel", "manifest"},
-	"internal/torture":  {"internal/sideload", "kernel", "kernel/vm", "manifest"},
+	"internal/torture":  {"internal/marked", "internal/sideload", "internal/torture/point", "kernel", "kernel/vm", "manifest"},
 	"internal/vmtest":   {},
 	"internal/formats":  {},
 	"internal/arrows":   {},
@@ -44,11 +44,13 @@ var arrows = map[string][]string{
 	"kernel/vm": {"kernel", "manifest"},
 
 	// Leaves.
-	"internal/crash":        {},
-	"internal/others":       {},
-	"internal/sigstoretest": {},
-	"manifest":              {},
-	"signing":               {},
+	"internal/crash":         {},
+	"internal/marked":        {},
+	"internal/others":        {},
+	"internal/sigstoretest":  {},
+	"internal/torture/point": {},
+	"manifest":               {},
+	"signing":                {},
 }
 
 // testArrows says what the tests of a unit may import beside that.

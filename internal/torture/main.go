@@ -3,10 +3,11 @@
 // Torture does wrong all that an extension can do wrong, in every context that a
 // hook can be reached in, over the stock kernels, and checks after each case that the kernel lives, has not complained, and
 // has lost nothing. It runs in the repository's root, after make build, and
-// writes build/torture.json.
+// writes build/torture.json, and with -doc the tables of docs/torture.md.
 //
 // A case is PROPERTY.CONTEXT.HOOK. Its runs count as survived if each ended with the
-// program's verdict and was counted with the cause that it should have.
+// program's verdict and was counted with the cause that it should have. The run fails
+// too if what all cases come to is less than the totals in report.go.
 package main
 
 import (
@@ -18,9 +19,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"strings"
@@ -36,7 +35,9 @@ func main() {
 	flag.StringVar(&t.lib, "lib", filepath.Join("lib", "iupkg"), "folder with runtime/RELEASE/iu.ko")
 	flag.StringVar(&t.out, "out", filepath.Join("build", "torture.json"), "where the results go")
 	flag.Float64Var(&t.scale, "scale", 1, "factor on the number of runs")
-	flag.StringVar(&t.only, "only", "", "only cases whose name contains this")
+	flag.StringVar(&t.only, "only", "", "only cases whose name contains one of these, between commas")
+	flag.StringVar(&t.doc, "doc", "", "document to update; empty: none")
+	flag.BoolVar(&t.more, "more", false, "keep what is in the file of other kernels")
 	kernels := flag.String("kernels", "6.12 6.1", "kernels to boot")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -48,40 +49,48 @@ func main() {
 }
 
 type torture struct {
-	lib, out, only string
-	scale          float64
-	results        []result
-	failed         int
-}
-
-// result is one line of torture.json.
-type result struct {
-	Name     string  `json:"name"`
-	Kernel   string  `json:"kernel"`
-	Value    uint64  `json:"value"`
-	Unit     string  `json:"unit"`
-	Survived uint64  `json:"survived"`
-	Leaks    uint64  `json:"leaks"`
-	Packets  uint64  `json:"packets,omitempty"`
-	P99      float64 `json:"overrun_p99_ms,omitempty"`
-	Max      float64 `json:"overrun_max_ms,omitempty"`
-	Wrong    string  `json:"wrong,omitempty"`
+	lib, out, only, doc string
+	more                bool
+	scale               float64
+	results             []result
+	failed              int
 }
 
 func (t *torture) all(ctx context.Context, kernels []string) error {
+	if t.more {
+		var releases []string
+		for _, name := range kernels {
+			k, err := vm.Find(ctx, name)
+			if err != nil {
+				return err
+			}
+			releases = append(releases, k.Release)
+		}
+		if err := t.earlier(releases); err != nil {
+			return err
+		}
+	}
 	dir := strings.TrimSuffix(t.out, filepath.Ext(t.out))
 	f, err := pack.New(filepath.Join(dir, "guest"))
 	if err != nil {
 		return err
 	}
-	ext, err := stage(dir)
-	if err != nil {
+	ext := filepath.Join(dir, "ext")
+	if err := pack.Stage(filepath.Join("internal", "torture", "ext"), ext); err != nil {
 		return err
 	}
 	if err := f.Extensions(ctx, ext); err != nil {
 		return err
 	}
 	if err := f.Program(ctx, "./internal/torture/guest"); err != nil {
+		return err
+	}
+	if t.only == "" {
+		if err := t.fuzz(ctx); err != nil {
+			return err
+		}
+	}
+	if err := t.mutants(ctx, f); err != nil {
 		return err
 	}
 	for _, k := range kernels {
@@ -91,8 +100,16 @@ func (t *torture) all(ctx context.Context, kernels []string) error {
 			say("%s: %v", k, err)
 		}
 	}
+	if t.only == "" {
+		t.sum()
+	}
 	if err := t.write(); err != nil {
 		return err
+	}
+	if t.doc != "" && t.only == "" {
+		if err := t.document(t.doc); err != nil {
+			return err
+		}
 	}
 	if t.failed > 0 {
 		return fmt.Errorf("%d failures", t.failed)
@@ -104,30 +121,6 @@ func (t *torture) all(ctx context.Context, kernels []string) error {
 	return nil
 }
 
-// stage copies the extensions' sources. What they have in common is a link there, and
-// a project is built from its own folder alone. They stay as deep below the root as they were, for the
-// path to the crate.
-func stage(dir string) (string, error) {
-	from, to := filepath.Join("internal", "torture", "ext"), filepath.Join(dir, "ext")
-	if err := os.RemoveAll(to); err != nil {
-		return "", err
-	}
-	return to, filepath.WalkDir(from, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		b, err := os.ReadFile(path)
-		if err != nil {
-			return err
-		}
-		out := filepath.Join(to, strings.TrimPrefix(path, from))
-		if err := os.MkdirAll(filepath.Dir(out), 0o755); err != nil {
-			return err
-		}
-		return os.WriteFile(out, b, 0o644)
-	})
-}
-
 // boot runs the cases in a machine with a kernel.
 func (t *torture) boot(ctx context.Context, name, dir string, f *pack.Folder) (err error) {
 	k, err := vm.Find(ctx, name)
@@ -137,12 +130,7 @@ func (t *torture) boot(ctx context.Context, name, dir string, f *pack.Folder) (e
 	if err := f.Copy(filepath.Join(t.lib, "runtime", k.Release, "iu.ko")); err != nil {
 		return err
 	}
-	built := filepath.Join(dir, "module", k.Release)
-	if err := pack.Command(ctx, filepath.Join("kernel", "module", "build.sh"), k.Release, "/usr/src/linux-headers-"+k.Release, k.Image(),
-		built, filepath.Join("kernel", "module", "torture"), "iu_torture"); err != nil {
-		return err
-	}
-	if err := f.Copy(filepath.Join(built, "iu_torture.ko")); err != nil {
+	if err := f.Module(ctx, k.Release, k.Image(), filepath.Join(dir, "module")); err != nil {
 		return err
 	}
 	m, err := vm.Start(ctx, vm.Config{Image: k, CPUs: 2, NoNet: true, Shares: []vm.Share{{Host: f.Dir, Guest: "/mnt/torture"}}})
@@ -150,6 +138,8 @@ func (t *torture) boot(ctx context.Context, name, dir string, f *pack.Folder) (e
 		return err
 	}
 	defer func() { err = errors.Join(err, m.Stop()) }()
+	began := time.Now()
+	defer func() { say("%s: %v", k.Release, time.Since(began).Round(time.Second)) }()
 	say("%s is up in %.1f s with %s", k.Release, m.BootTime.Seconds(), m.Accel)
 
 	out, in := io.Pipe()
@@ -173,21 +163,30 @@ func (t *torture) boot(ctx context.Context, name, dir string, f *pack.Folder) (e
 		close(lines)
 	}()
 	seen := 0
+	looked := time.Now()
 	for line := range lines {
 		var c wire.Case
 		if err := json.Unmarshal(line, &c); err != nil {
 			return fmt.Errorf("%w in %q", err, line)
 		}
-		problems, err := complaints(ctx, m, &seen)
-		if err != nil {
-			return err
-		}
-		if len(problems) > 0 && c.Wrong == "" {
-			c.Wrong = fmt.Sprintf("the kernel complained %d times, first: %s", len(problems), problems[0])
+		// The whole log each time: not for every case of a few milliseconds.
+		if time.Since(looked) > 3*time.Second {
+			problems, err := complaints(ctx, m, &seen)
+			if err != nil {
+				return err
+			}
+			if len(problems) > 0 && c.Wrong == "" {
+				c.Wrong = fmt.Sprintf("the kernel complained %d times since the last look, first: %s", len(problems), problems[0])
+			}
+			looked = time.Now()
 		}
 		t.add(k.Release, c)
 	}
-	return <-ended
+	problems, err := complaints(ctx, m, &seen)
+	if len(problems) > 0 {
+		err = errors.Join(err, fmt.Errorf("the kernel complained %d times in the end, first: %s", len(problems), problems[0]))
+	}
+	return errors.Join(<-ended, err)
 }
 
 // complaints are the kernel's since it was last asked.
@@ -206,35 +205,22 @@ func complaints(ctx context.Context, m *vm.Machine, seen *int) ([]string, error)
 
 func (t *torture) add(release string, c wire.Case) {
 	r := result{Name: "torture." + c.Property + "." + c.Context + "." + c.Hook, Kernel: release, Value: c.Runs, Unit: "runs",
-		Survived: c.Survived, Leaks: c.Leaks, Packets: c.Packets, Wrong: c.Wrong}
-	over := ""
+		Survived: c.Survived, Leaks: c.Leaks, Packets: c.Packets, Deepest: c.Deepest, Steps: c.Steps, Wrong: c.Wrong}
+	var more []string
 	if c.OverrunMs != nil {
 		r.P99, r.Max = c.OverrunMs[0], c.OverrunMs[1]
-		over = fmt.Sprintf("  over the budget by %.3f ms (p99), %.3f ms (most)", r.P99, r.Max)
+		more = append(more, fmt.Sprintf("over the budget by %.3f ms (p99), %.3f ms (most)", r.P99, r.Max))
 	}
 	if c.Packets > 0 {
-		over = fmt.Sprintf("  %d packets, none lost", c.Packets)
+		more = append(more, fmt.Sprintf("%d packets, none lost", c.Packets))
 	}
-	t.results = append(t.results, r)
-	verdict := "ok"
-	if c.Wrong != "" {
-		t.failed++
-		verdict = "FAILED: " + c.Wrong
+	if c.Deepest > 0 {
+		more = append(more, fmt.Sprintf("%d at a time", c.Deepest))
 	}
-	say("%-40s %6d runs %6d survived %d leaks%s  %s", r.Name, r.Value, r.Survived, r.Leaks, over, verdict)
-}
-
-func (t *torture) write() error {
-	project, _ := exec.Command("git", "describe", "--tags", "--always", "--dirty").Output()
-	b, err := json.MarshalIndent(struct {
-		Schema  int      `json:"schema"`
-		Project string   `json:"project"`
-		Results []result `json:"results"`
-	}{1, strings.TrimSpace(string(project)), t.results}, "", "  ")
-	if err != nil {
-		return err
+	if c.Steps > 0 {
+		more = append(more, fmt.Sprintf("%d steps", c.Steps))
 	}
-	return os.WriteFile(t.out, append(b, '\n'), 0o644)
+	t.keep(r, strings.Join(more, ", "))
 }
 
 func say(format string, args ...any) { fmt.Printf("torture: "+format+"\n", args...) }

@@ -12,7 +12,9 @@
  *    instructions of it, and what a run holds changes in runtime functions alone.
  *  - For the run of another CPU, which may have interrupts off or be in NMI, it
  *    empties the fuel, which is always harmless; if the CPU's own timer has not come
- *    for long and it is still the same run, it says so and stops the program.
+ *    for long and it is still the same run, it says so and stops the program: for good, or where
+ *    faults only pause it, for as long as that goes on. A hypervisor that has not let the CPU
+ *    run for a while looks the same from here, and must not end a service.
  */
 #include "watch.h"
 
@@ -28,6 +30,7 @@
 #include "log.h"
 
 #define PERIOD_NS	(50 * NSEC_PER_MSEC)
+#define PAUSE_NS	NSEC_PER_SEC
 #define LOST_NS		(20 * PERIOD_NS)	/* no timer for so long: interrupts are off */
 
 struct watch {
@@ -117,9 +120,11 @@ static void look_at(int cpu, u64 now)
 		return;
 	}
 	/* Each run counts at its start: so it is the same one. */
-	if (now - w->since > 2 * p->budget_ns + PERIOD_NS && iu_prog_stop(p, 0))
-		iu_warn("%s/%s: disabled: CPU %d is in one run of it, interrupts off, for %llu ms",
-			p->ext->name, p->name, cpu, (now - w->since) / NSEC_PER_MSEC);
+	if (now - w->since > 2 * p->budget_ns + PERIOD_NS &&
+	    iu_prog_stop(p, p->window_ns ? now + PAUSE_NS : 0))
+		iu_warn("%s/%s: %s: CPU %d is in one run of it, interrupts off, for %llu ms",
+			p->ext->name, p->name, p->window_ns ? "paused" : "disabled", cpu,
+			(now - w->since) / NSEC_PER_MSEC);
 }
 
 static enum hrtimer_restart tick(struct hrtimer *timer)

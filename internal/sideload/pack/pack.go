@@ -7,9 +7,11 @@ package pack
 import (
 	"context"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 
 	"github.com/iupkg/iupkg/manifest"
 	"github.com/iupkg/iupkg/signing"
@@ -34,6 +36,39 @@ func New(dir string) (*Folder, error) {
 		return nil, err
 	}
 	return &Folder{Dir: dir, keys: keys}, os.WriteFile(filepath.Join(dir, "cert.der"), keys.KernelCertificate.Raw, 0o644)
+}
+
+// Stage copies the sources of extensions that have something in common, which is a link
+// there: a project is built from its own folder alone. Put them as deep below the root as they were, for the
+// path to the crate. What was there is removed.
+func Stage(from, to string) error {
+	if err := os.RemoveAll(to); err != nil {
+		return err
+	}
+	return filepath.WalkDir(from, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		out := filepath.Join(to, strings.TrimPrefix(path, from))
+		if err := os.MkdirAll(filepath.Dir(out), 0o755); err != nil {
+			return err
+		}
+		return os.WriteFile(out, b, 0o644)
+	})
+}
+
+// Module builds iu_torture.ko for a kernel, whose image it is given, in a folder below dir, and puts it in.
+func (f *Folder) Module(ctx context.Context, release, image, dir string) error {
+	built := filepath.Join(dir, release)
+	if err := Command(ctx, filepath.Join("kernel", "module", "build.sh"), release, "/usr/src/linux-headers-"+release, image,
+		built, filepath.Join("kernel", "module", "torture"), "iu_torture"); err != nil {
+		return err
+	}
+	return f.Copy(filepath.Join(built, "iu_torture.ko"))
 }
 
 // Extensions builds every project below a folder as iupkg build does, and signs it.
@@ -81,6 +116,19 @@ func (f *Folder) extension(ctx context.Context, project string) error {
 		}
 	}
 	return nil
+}
+
+// Sign puts the signature of an object beside it.
+func (f *Folder) Sign(file string) error {
+	object, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	sig, err := f.keys.SignObject(object)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(strings.TrimSuffix(file, ".o")+".p7s", sig, 0o644)
 }
 
 // Program builds a Go program for the machine, which has no C library that fits.

@@ -7,11 +7,12 @@ use iu::prelude::*;
 
 /// What each program does wrong next: one of the numbers below, as the suite's guest has them.
 #[map]
-static MODE: Array<u64, 2> = Array::new();
+static MODE: Array<u64, 8> = Array::new();
 
-/// Runs that came to their end; what loops count, so that none is optimised away.
+/// Runs that came to their end; what loops count, so that none is optimised away; runs that
+/// looked whether all is free.
 #[map]
-static SEEN: Array<u64, 2> = Array::new();
+static SEEN: Array<u64, 3> = Array::new();
 
 #[map]
 static HASH: HashMap<u64, u64, 64> = HashMap::new();
@@ -62,7 +63,20 @@ pub fn misbehave(who: u32) {
             let _value = LOCKED.lock(0);
             if mode == 10 { panic(mode) } else { spin(who) }
         }
-        12 => assert!(all_is_free()),
+        // One looks: two at a time would take things from each other.
+        12 if SEEN.fetch_add(2, 1) == Some(0) => assert!(all_is_free()),
+        13 => {
+            let _scratch = ARENA.claim();
+            panic(mode);
+        }
+        14 => {
+            let _irqs = IrqsOff::new();
+            panic(mode);
+        }
+        15 => {
+            let _rcu = Rcu::new();
+            panic(mode);
+        }
         _ => {}
     }
     SEEN.fetch_add(0, 1);

@@ -5,9 +5,10 @@ package main
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
+	"github.com/iupkg/iupkg/internal/sideload"
+	"github.com/iupkg/iupkg/internal/torture/point"
 	"github.com/iupkg/iupkg/internal/torture/wire"
 	"github.com/iupkg/iupkg/kernel"
 )
@@ -20,20 +21,28 @@ type property struct {
 	runs  uint64
 }
 
+// The runs of each are those of one context and hook; what all must come to on a
+// kernel is checked in package torture.
 var properties = []property{
-	{"nothing", 0, "", 10_000},
-	{"panic", 1, "panic", 10_000},
-	{"loop", 2, "budget", 1_000},
-	{"overflow", 3, "stack", 1_000},
-	{"panic-lock", 4, "panic", 10_000},
-	{"loop-lock", 5, "budget", 100},
-	{"overflow-lock", 6, "stack", 1_000},
-	{"loop-helper", 7, "budget", 100},
-	{"second-lock", 8, "lock", 10_000},
-	{"panic-record", 9, "panic", 10_000},
-	{"panic-all", 10, "panic", 10_000},
-	{"loop-all", 11, "budget", 100},
+	{"nothing", 0, "", 1_000},
+	{"panic", 1, "panic", 1_000},
+	{"loop", 2, "budget", 100},
+	{"overflow", 3, "stack", 100},
+	{"panic-lock", 4, "panic", 1_000},
+	{"loop-lock", 5, "budget", 25},
+	{"overflow-lock", 6, "stack", 100},
+	{"loop-helper", 7, "budget", 25},
+	{"second-lock", 8, "lock", 1_000},
+	{"panic-record", 9, "panic", 1_000},
+	{"panic-arena", 13, "panic", 1_000},
+	{"panic-irqs", 14, "panic", 1_000},
+	{"panic-rcu", 15, "panic", 1_000},
+	{"panic-all", 10, "panic", 1_000},
+	{"loop-all", 11, "budget", 25},
 }
+
+// budget is the programs': the least that leaves a run that does nothing wrong its time on a busy host.
+const budget = "1ms"
 
 // free is no property: a run that panics if something is held still.
 var free = property{"free", 12, "", 1}
@@ -49,34 +58,47 @@ type testCase struct {
 
 func (c *testCase) name() string { return c.property.name + "." + c.context + "." + c.hook }
 
-func (c *testCase) matches(only string) bool { return strings.Contains(c.name(), only) }
-
-func (c *testCase) scaled(by float64) { c.runs = max(1, uint64(float64(c.runs)*by)) }
-
 // cases lists what can be done with the programs of an extension.
 func (e *extension) cases() []*testCase {
 	var all []*testCase
 	for _, p := range e.Programs {
-		hook := string(p.Hook)
-		for _, d := range drivers(hook) {
+		for _, d := range drivers(p.Name) {
 			for _, what := range properties {
-				all = append(all, &testCase{what, hook, e, p.Name, d})
+				all = append(all, &testCase{what, string(p.Hook), e, p.Name, d})
 			}
 		}
 	}
 	return all
 }
 
-// drivers lists the contexts in which a hook can be reached.
-func drivers(hook string) []driver {
-	switch hook {
-	case "xdp":
+// drivers lists the contexts in which a program can be reached.
+func drivers(program string) []driver {
+	switch program {
+	case "bad_xdp":
 		return []driver{inTestRun(xdpTx, xdpDrop), live}
-	case "tc":
+	case "bad_tc":
 		return []driver{inTestRun(tcShot, tcOK), live}
+	case "bad_lsm":
+		return []driver{sockets}
+	case "bad_uprobe":
+		return []driver{functions}
+	case "bad_page":
+		return []driver{pages}
+	case "bad_switch":
+		return []driver{switches}
+	case "bad_clock":
+		return []driver{ticks}
+	case "bad_egress":
+		return []driver{sending}
+	case "bad_ingress":
+		return []driver{receiving}
+	case "bad_connect":
+		return []driver{connections}
+	case "bad_filter":
+		return []driver{filtered, filteredLate}
 	}
 	var all []driver
-	for i := range pointContexts {
+	for i := range point.Contexts {
 		all = append(all, atPoint(uint32(i)))
 	}
 	return all
@@ -97,11 +119,14 @@ func (c *testCase) run(m *machine) wire.Case {
 }
 
 func (c *testCase) try(m *machine, r *wire.Case) error {
+	if c.most > 0 {
+		r.Runs = min(c.runs, c.most)
+	}
 	// Whatever is allocated once is not a leak.
-	if err := c.once(m, min(c.runs, 16), new(wire.Case)); err != nil {
+	if err := c.once(m, min(r.Runs, 16), new(wire.Case)); err != nil {
 		return err
 	}
-	mark, err := memory()
+	mark, err := sideload.Memory()
 	if err != nil {
 		return err
 	}
@@ -109,7 +134,7 @@ func (c *testCase) try(m *machine, r *wire.Case) error {
 	if err != nil {
 		return err
 	}
-	if err := c.once(m, c.runs, r); err != nil {
+	if err := c.once(m, r.Runs, r); err != nil {
 		return err
 	}
 	after, err := objects()
@@ -136,7 +161,8 @@ func (c *testCase) try(m *machine, r *wire.Case) error {
 	return nil
 }
 
-// slack is less than 10,000 of the smallest things that can leak, KiB.
+// slack is KiB. Less than 10,000 of the smallest things that can leak, so all cases of an
+// extension together are looked at again.
 const slack = 256
 
 // once does it n times and compares the program's counters with that.
@@ -145,13 +171,13 @@ func (c *testCase) once(m *machine, n uint64, r *wire.Case) error {
 	if err != nil {
 		return err
 	}
-	if err := c.e.mode(c.hook, c.mode); err != nil {
-		return err
-	}
-	defer c.e.mode(c.hook, 0)
 	if err := c.e.drain(); err != nil {
 		return err
 	}
+	if err := c.e.mode(c.program, c.mode); err != nil {
+		return err
+	}
+	defer c.e.mode(c.program, 0)
 	took, unbalanced, err := c.driver.run(m, c.e, c.program, n, c.cause != "")
 	if err != nil {
 		return err
@@ -161,20 +187,29 @@ func (c *testCase) once(m *machine, n uint64, r *wire.Case) error {
 	if err != nil {
 		return err
 	}
-	if ran := after.Runs - before.Runs; ran != n {
+	ran := after.Runs - before.Runs
+	if ran != n && !c.shared || ran < n {
 		return fmt.Errorf("%d runs counted, were %d", ran, n)
 	}
 	r.Survived = n
+	if c.cause != "" {
+		r.Survived = after.Faults[c.cause] - before.Faults[c.cause]
+	}
 	for cause, count := range after.Faults {
-		if more := count - before.Faults[cause]; cause == c.cause {
-			r.Survived = more
-		} else if more > 0 {
+		more := count - before.Faults[cause]
+		switch {
+		case cause == c.cause || more == 0:
+		case cause == "budget" && c.cause != "" && c.shared:
+			// Both CPUs do it at the same time, and the host stopped the one that has the lock.
+			r.Survived += more
+		default:
 			return fmt.Errorf("%d faults of cause %s", more, cause)
 		}
 	}
-	if r.Survived != n {
+	if r.Survived != n && !c.shared || r.Survived < n {
 		return fmt.Errorf("%d faults of cause %s, want %d", r.Survived, c.cause, n)
 	}
+	r.Survived = min(r.Survived, n)
 	if c.cause == "budget" && len(took) > 0 {
 		slices.Sort(took)
 		over := func(i int) float64 { return float64(took[i]-after.Budget) / float64(time.Millisecond) }

@@ -4,24 +4,24 @@ package main
 
 import (
 	"fmt"
-	"runtime"
 	"time"
-	"unsafe"
 
-	"golang.org/x/sys/unix"
+	"github.com/iupkg/iupkg/internal/torture/point"
 )
 
 // A driver makes a program run n times in one context, with or without a fault each. It
 // returns how long each run took where that can be seen, and how many came back unbalanced.
 type driver struct {
 	context string
+	shared  bool   // others reach the hook too, so there may be more runs than n
+	most    uint64 // runs of a case, where they take long; 0: any number
 	run     func(m *machine, e *extension, program string, n uint64, faults bool) (took []time.Duration, unbalanced uint64, err error)
 }
 
 // inTestRun drives a packet program by BPF_PROG_TEST_RUN: a task, softirqs held off.
 // The verdicts are those of a run that faults and of one that does not.
 func inTestRun(fault, fine uint32) driver {
-	return driver{"task", func(_ *machine, e *extension, program string, n uint64, faults bool) (took []time.Duration, _ uint64, err error) {
+	return driver{context: "task", run: func(_ *machine, e *extension, program string, n uint64, faults bool) (took []time.Duration, _ uint64, err error) {
 		p, verdict := e.programs[program], fine
 		if faults {
 			verdict = fault
@@ -41,7 +41,7 @@ func inTestRun(fault, fine uint32) driver {
 }
 
 // live drives a packet program by packets: softirq.
-var live = driver{"softirq", func(m *machine, e *extension, program string, n uint64, _ bool) ([]time.Duration, uint64, error) {
+var live = driver{context: "softirq", run: func(m *machine, e *extension, program string, n uint64, _ bool) ([]time.Duration, uint64, error) {
 	// Fewer on their way than the pair's queue holds.
 	const batch = 32
 	s, err := e.status(program)
@@ -68,38 +68,9 @@ var live = driver{"softirq", func(m *machine, e *extension, program string, n ui
 	return nil, 0, nil
 }}
 
-// As in iu_torture.h.
-type pointRun struct {
-	context, count                          uint32
-	called, elsewhere, unbalanced, reserved uint32
-	ns                                      [64]uint64
-}
-
-const ioctlRun = 3<<30 | unsafe.Sizeof(pointRun{})<<16 | 'T'<<8
-
-var pointContexts = []string{"task", "irqs-off", "locked", "softirq", "hardirq", "nmi"}
-
-// atPoint drives a program that is attached to iu_torture_point, in the context of that number.
+// atPoint drives a program that is attached to iu_torture_point, or to its tracepoint, in the context of that number.
 func atPoint(number uint32) driver {
-	return driver{pointContexts[number], func(m *machine, _ *extension, _ string, n uint64, _ bool) (took []time.Duration, unbalanced uint64, err error) {
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		// In small batches: what holds the CPU off for seconds is reported as a stall, and rightly.
-		const batch = 16
-		for left := n; left > 0; {
-			r := pointRun{context: number, count: uint32(min(left, batch))}
-			if _, _, e := unix.Syscall(unix.SYS_IOCTL, m.point.Fd(), ioctlRun, uintptr(unsafe.Pointer(&r))); e != 0 {
-				return nil, 0, fmt.Errorf("call in %s: %w", pointContexts[number], e)
-			}
-			if r.called != r.count || r.elsewhere > 0 {
-				return nil, 0, fmt.Errorf("in %s: %d of %d calls, %d in another context", pointContexts[number], r.called, r.count, r.elsewhere)
-			}
-			for _, ns := range r.ns[:r.called] {
-				took = append(took, time.Duration(ns))
-			}
-			unbalanced += uint64(r.unbalanced)
-			left -= uint64(r.count)
-		}
-		return took, unbalanced, nil
+	return driver{context: point.Contexts[number], run: func(m *machine, _ *extension, _ string, n uint64, _ bool) ([]time.Duration, uint64, error) {
+		return m.point.Run(number, n)
 	}}
 }

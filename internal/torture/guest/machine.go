@@ -3,7 +3,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -16,6 +15,7 @@ import (
 	"github.com/cilium/ebpf/link"
 	"github.com/cilium/ebpf/ringbuf"
 	"github.com/iupkg/iupkg/internal/sideload"
+	"github.com/iupkg/iupkg/internal/torture/point"
 	"github.com/iupkg/iupkg/kernel"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -23,40 +23,37 @@ import (
 
 // Pairs of interfaces, one for each hook that sees packets: what one drops the other would
 // not see. The receiving ends, as the extension has them, carry the programs, and nothing but this suite speaks there.
-var pairs = map[string][2]string{"xdp": {"iut0", "iut1"}, "tc": {"iut2", "iut3"}}
+var pairs = map[string][2]string{"xdp": {"iut0", "iut1"}, "tc": {"iut2", "iut3"}, "spare": {"iut4", "iut5"}}
 
 // machine is what cases are run on.
 type machine struct {
-	point   *os.File                  // /dev/iu_torture
+	point   *point.Device
 	socket  int                       // AF_PACKET
 	senders map[string]*net.Interface // by hook
+	loop    *loopback
 }
 
 func newMachine(dir sideload.Folder) (*machine, error) {
-	module, err := os.Open(dir.File("iu_torture.ko"))
+	d, err := point.Load(dir.File("iu_torture.ko"))
 	if err != nil {
 		return nil, err
 	}
-	defer module.Close()
-	if err := unix.FinitModule(int(module.Fd()), "", 0); err != nil {
-		return nil, fmt.Errorf("load iu_torture.ko: %w", err)
-	}
-	m := new(machine)
-	// The node comes by udev or devtmpfs, in its own time.
-	for range 50 {
-		if m.point, err = os.OpenFile("/dev/iu_torture", os.O_RDWR, 0); err == nil {
-			break
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
-	if err != nil {
-		return nil, err
-	}
+	m := &machine{point: d}
 	m.senders = map[string]*net.Interface{}
 	for hook, names := range pairs {
 		if m.senders[hook], err = newPair(names); err != nil {
 			return nil, err
 		}
+	}
+	lo, err := netlink.LinkByName("lo")
+	if err != nil {
+		return nil, err
+	}
+	if err := netlink.LinkSetUp(lo); err != nil {
+		return nil, err
+	}
+	if m.loop, err = newLoopback(); err != nil {
+		return nil, err
 	}
 	m.socket, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
 	return m, err
@@ -124,36 +121,10 @@ func objects() (uint64, error) {
 	return n + uint64(len(all)), err
 }
 
-// memory is what the kernel has allocated for itself, in KiB. Page cache and user
-// space are not in it; inode and dentry caches are dropped before.
-func memory() (int64, error) {
-	if err := os.WriteFile("/proc/sys/vm/drop_caches", []byte("3"), 0); err != nil {
-		return 0, err
-	}
-	f, err := os.Open("/proc/meminfo")
-	if err != nil {
-		return 0, err
-	}
-	defer f.Close()
-	var sum int64
-	for s := bufio.NewScanner(f); s.Scan(); {
-		var name string
-		var kib int64
-		if _, err := fmt.Sscan(s.Text(), &name, &kib); err != nil {
-			continue
-		}
-		switch name {
-		case "SUnreclaim:", "VmallocUsed:", "Percpu:", "KernelStack:", "PageTables:":
-			sum += kib
-		}
-	}
-	return sum, nil
-}
-
 // grown says whether memory stays above a mark by more than slack, KiB. The kernel frees much in its own time.
 func grown(mark, slack int64) (bool, error) {
 	for range 40 {
-		now, err := memory()
+		now, err := sideload.Memory()
 		if err != nil || now <= mark+slack {
 			return false, err
 		}
@@ -198,11 +169,25 @@ func (e *extension) unload(ctx context.Context) error {
 	return kernel.Unload(ctx, e.Loaded)
 }
 
-// numbers are the programs' places in the map of modes.
-var numbers = map[string]uint32{"xdp": 0, "tc": 1, "fentry": 0, "fexit": 1, "kprobe": 0, "kretprobe": 1}
+// numbers are the programs' places in their extension's map of modes.
+var numbers = map[string]uint32{
+	"bad_xdp": 0, "bad_tc": 1, "bad_fentry": 0, "bad_fexit": 1, "bad_kprobe": 0, "bad_kretprobe": 1, "bad_tp_btf": 0, "bad_lsm": 1,
+	"bad_tracepoint": 0, "bad_uprobe": 1, "bad_page": 2, "bad_switch": 3, "bad_clock": 4,
+	"bad_egress": 0, "bad_ingress": 1, "bad_connect": 2, "bad_filter": 3, "in_task": 0, "in_hardirq": 1, "in_nmi": 2,
+}
 
-// mode says what the extension's program at a hook does from now on.
-func (e *extension) mode(hook string, n uint64) error { return e.maps["mode"].Put(numbers[hook], n) }
+// mode says what a program does from now on.
+func (e *extension) mode(program string, n uint64) error {
+	const looked = 2 // runs that looked whether all is free: the first does
+	if err := e.maps["seen"].Put(uint32(looked), uint64(0)); err != nil {
+		return err
+	}
+	number, ok := numbers[program]
+	if !ok {
+		return fmt.Errorf("program %s has no number", program)
+	}
+	return e.maps["mode"].Put(number, n)
+}
 
 // drain reads what is in the ring buffer, where discarded records too take room until then.
 func (e *extension) drain() error {

@@ -14,6 +14,10 @@ type Case struct {
 	// Leaks is the sum of: kernel objects left, calls that returned with another preemption
 	// count, RCU nesting or interrupt flag, and 1 if the kernel's memory grew.
 	Leaks uint64 `json:"leaks"`
+	// Deepest is how many programs were under way at a time on one CPU, each interrupting the one before.
+	Deepest uint32 `json:"deepest,omitempty"`
+	// Steps is how many steps of the life cycle were done, and not refused, meanwhile.
+	Steps uint64 `json:"steps,omitempty"`
 	// Packets is how many were sent meanwhile, each of which exactly one version has counted.
 	Packets uint64 `json:"packets,omitempty"`
 	// OverrunMs has the 99th percentile and the maximum of the time over the budget; nil if not a matter of time.

@@ -22,7 +22,7 @@ enum iu_torture_context {
 #define IU_TORTURE_MAX	64
 
 /*
- * iu_torture_point(context, turn) is called `count` times, on the caller's CPU. -EINVAL an
+ * The tracepoint iu_torture_event and iu_torture_point(context, turn) are called `count` times, on the caller's CPU. -EINVAL an
  * unknown context or too many; -ETIMEDOUT the context was not reached in a second.
  */
 struct iu_torture_run {
@@ -35,6 +35,30 @@ struct iu_torture_run {
 	__u64 ns[IU_TORTURE_MAX];	/* out: how long each took */
 };
 
+/*
+ * Three functions at once on the caller's CPU, `count` times: iu_torture_point by the
+ * task; iu_torture_second by a timer that interrupts it (hardirq); iu_torture_third in an NMI, which
+ * another CPU that does the same sends whenever its own timer comes. The caller stays on its CPU.
+ */
+struct iu_torture_nest {
+	__u32 count;
+	__u32 calls[3];			/* out, of each function on this CPU */
+	__u32 deepest;			/* out: most of them at a time */
+	__u32 unbalanced;		/* out: as above */
+};
+
+/*
+ * The next call of a function of the kernel waits for so long, before it does anything, with
+ * interrupts as they are. -EBUSY: the last one has not been called yet. ms 0 takes it back.
+ */
+struct iu_torture_slow {
+	char function[64];
+	__u32 ms;
+	__u32 reserved;
+};
+
 #define IU_TORTURE_RUN	_IOWR('T', 0, struct iu_torture_run)
+#define IU_TORTURE_NEST	_IOWR('T', 1, struct iu_torture_nest)
+#define IU_TORTURE_SLOW	_IOW('T', 2, struct iu_torture_slow)
 
 #endif
