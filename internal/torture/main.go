@@ -37,7 +37,8 @@ func main() {
 	flag.Float64Var(&t.scale, "scale", 1, "factor on the number of runs")
 	flag.StringVar(&t.only, "only", "", "only cases whose name contains one of these, between commas")
 	flag.StringVar(&t.doc, "doc", "", "document to update; empty: none")
-	flag.BoolVar(&t.more, "more", false, "keep what is in the file of other kernels")
+	flag.BoolVar(&t.more, "more", false, "keep what is in the file of other cases and kernels")
+	flag.BoolVar(&t.built, "built", false, "take the extensions that the last run has built")
 	kernels := flag.String("kernels", "6.12 6.1", "kernels to boot")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -50,7 +51,7 @@ func main() {
 
 type torture struct {
 	lib, out, only, doc string
-	more                bool
+	more, built         bool
 	scale               float64
 	results             []result
 	failed              int
@@ -58,41 +59,15 @@ type torture struct {
 
 func (t *torture) all(ctx context.Context, kernels []string) error {
 	if t.more {
-		var releases []string
-		for _, name := range kernels {
-			k, err := vm.Find(ctx, name)
-			if err != nil {
-				return err
-			}
-			releases = append(releases, k.Release)
-		}
-		if err := t.earlier(releases); err != nil {
+		if err := t.earlier(); err != nil {
 			return err
 		}
 	}
-	dir := strings.TrimSuffix(t.out, filepath.Ext(t.out))
-	f, err := pack.New(filepath.Join(dir, "guest"))
+	f, err := t.prepare(ctx)
 	if err != nil {
 		return err
 	}
-	ext := filepath.Join(dir, "ext")
-	if err := pack.Stage(filepath.Join("internal", "torture", "ext"), ext); err != nil {
-		return err
-	}
-	if err := f.Extensions(ctx, ext); err != nil {
-		return err
-	}
-	if err := f.Program(ctx, "./internal/torture/guest"); err != nil {
-		return err
-	}
-	if t.only == "" {
-		if err := t.fuzz(ctx); err != nil {
-			return err
-		}
-	}
-	if err := t.mutants(ctx, f); err != nil {
-		return err
-	}
+	dir := filepath.Dir(f.Dir)
 	for _, k := range kernels {
 		// A kernel that dies takes its other cases with it, but not those of the others.
 		if err := t.boot(ctx, k, dir, f); err != nil {
@@ -100,15 +75,20 @@ func (t *torture) all(ctx context.Context, kernels []string) error {
 			say("%s: %v", k, err)
 		}
 	}
-	if t.only == "" {
+	if t.only == "" || t.more {
 		t.sum()
 	}
 	if err := t.write(); err != nil {
 		return err
 	}
-	if t.doc != "" && t.only == "" {
+	if t.doc != "" {
 		if err := t.document(t.doc); err != nil {
 			return err
+		}
+	}
+	for _, r := range t.results {
+		if r.Wrong != "" {
+			t.failed++
 		}
 	}
 	if t.failed > 0 {
@@ -120,6 +100,41 @@ func (t *torture) all(ctx context.Context, kernels []string) error {
 	say("all %d cases passed", len(t.results))
 	return nil
 }
+
+// prepare makes the folder that the guest has: extensions, mutated objects, its program. The
+// checker's build for user space is made for that, so it has its turn here.
+func (t *torture) prepare(ctx context.Context) (*pack.Folder, error) {
+	dir := strings.TrimSuffix(t.out, filepath.Ext(t.out))
+	if t.built {
+		f, err := pack.Open(filepath.Join(dir, "guest"))
+		if err != nil {
+			return nil, err
+		}
+		return f, f.Program(ctx, guestProgram)
+	}
+	f, err := pack.New(filepath.Join(dir, "guest"))
+	if err != nil {
+		return nil, err
+	}
+	ext := filepath.Join(dir, "ext")
+	if err := pack.Stage(filepath.Join("internal", "torture", "ext"), ext); err != nil {
+		return nil, err
+	}
+	if err := f.Extensions(ctx, ext); err != nil {
+		return nil, err
+	}
+	if err := f.Program(ctx, guestProgram); err != nil {
+		return nil, err
+	}
+	if t.only == "" {
+		if err := t.fuzz(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return f, t.mutants(ctx, f)
+}
+
+const guestProgram = "./internal/torture/guest"
 
 // boot runs the cases in a machine with a kernel.
 func (t *torture) boot(ctx context.Context, name, dir string, f *pack.Folder) (err error) {

@@ -38,6 +38,12 @@ func New(dir string) (*Folder, error) {
 	return &Folder{Dir: dir, keys: keys}, os.WriteFile(filepath.Join(dir, "cert.der"), keys.KernelCertificate.Raw, 0o644)
 }
 
+// Open is a folder that New made in an earlier run. Nothing more can be signed.
+func Open(dir string) (*Folder, error) {
+	_, err := os.Stat(filepath.Join(dir, "cert.der"))
+	return &Folder{Dir: dir}, err
+}
+
 // Stage copies the sources of extensions that have something in common, which is a link
 // there: a project is built from its own folder alone. Put them as deep below the root as they were, for the
 // path to the crate. What was there is removed.
@@ -123,6 +129,9 @@ func (f *Folder) Sign(file string) error {
 	object, err := os.ReadFile(file)
 	if err != nil {
 		return err
+	}
+	if f.keys == nil {
+		return fmt.Errorf("%s was made by an earlier run, whose key is gone", f.Dir)
 	}
 	sig, err := f.keys.SignObject(object)
 	if err != nil {

@@ -169,11 +169,11 @@ func (s *suite) policies(ctx context.Context) error {
 	return nil
 }
 
-func (s *suite) mutantsOnce(ctx context.Context) error {
+func (s *suite) mutantsOnce(context.Context) error {
 	if !s.wants("mutants.task.load") {
 		return nil
 	}
-	return s.say(s.mutantsCase(ctx, s.dir))
+	return s.say(mutantsCase(s.dir))
 }
 
 func (s *suite) races(ctx context.Context) error {

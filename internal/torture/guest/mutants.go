@@ -3,7 +3,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -13,6 +12,7 @@ import (
 	"github.com/iupkg/iupkg/internal/sideload"
 	"github.com/iupkg/iupkg/internal/torture/wire"
 	"github.com/iupkg/iupkg/kernel"
+	"golang.org/x/sys/unix"
 )
 
 // mutantsOf is the extension whose image the mutated objects are passed for.
@@ -21,15 +21,15 @@ const mutantsOf = "count-1"
 // mutantsCase tries mutated objects, each with a good signature, for the image of
 // what they were made of. Their file names, N.WHAT.o, say what the checker's build for user space
 // made of them: refused, other (an image that differs), same.
-func (m *machine) mutantsCase(ctx context.Context, dir sideload.Folder) wire.Case {
+func mutantsCase(dir sideload.Folder) wire.Case {
 	r := wire.Case{Property: "mutants", Context: "task", Hook: "load"}
-	if err := mutants(ctx, dir, &r); err != nil {
+	if err := mutants(dir, &r); err != nil {
 		r.Wrong = err.Error()
 	}
 	return r
 }
 
-func mutants(ctx context.Context, dir sideload.Folder, r *wire.Case) error {
+func mutants(dir sideload.Folder, r *wire.Case) error {
 	files, err := filepath.Glob(dir.File("mutants/*.o"))
 	if err != nil || len(files) == 0 {
 		return fmt.Errorf("%d mutants: %w", len(files), err)
@@ -42,25 +42,14 @@ func mutants(ctx context.Context, dir sideload.Folder, r *wire.Case) error {
 	if err != nil {
 		return err
 	}
-	e, err := load(ctx, spec)
-	if err != nil {
+	// Mapped and no more: an extension that was loaded once has maps and parameters in its data, and
+	// everything would differ from that.
+	module := kernel.ModuleName(spec.Manifest.Name, object.Digest)
+	if err := insert(spec, module); err != nil {
 		return err
 	}
-	defer e.unload(ctx)
-	d, err := kernel.OpenDevice()
-	if err != nil {
-		return err
-	}
-	// The runtime forgets it; the module stays mapped.
-	for _, p := range e.Programs {
-		if err := d.Detach(p.Slot); err != nil {
-			return err
-		}
-	}
-	if err := errors.Join(d.Unload(e.ID), d.Close()); err != nil {
-		return err
-	}
-	sections, err := kernel.SectionAddrs(e.Module, object)
+	defer unix.DeleteModule(module, unix.O_NONBLOCK)
+	sections, err := kernel.SectionAddrs(module, object)
 	if err != nil {
 		return err
 	}
@@ -79,10 +68,11 @@ func mutants(ctx context.Context, dir sideload.Folder, r *wire.Case) error {
 		if err != nil {
 			return err
 		}
-		if d, err = kernel.OpenDevice(); err != nil {
+		d, err := kernel.OpenDevice()
+		if err != nil {
 			return err
 		}
-		_, err = d.Load(e.Module, mutant, sig, sections)
+		_, err = d.Load(module, mutant, sig, sections)
 		d.Close() // and with it what was loaded
 		r.Runs++
 		switch {
