@@ -47,6 +47,20 @@ impl Errno {
         }
     }
 
+    /// An error by its number, 1 to 4095 (`MAX_ERRNO`).
+    ///
+    /// ```
+    /// use iu::prelude::*;
+    /// assert_eq!(Errno::from_number(22), Some(Errno::INVAL));
+    /// assert_eq!((Errno::from_number(0), Errno::from_number(4096)), (None, None));
+    /// ```
+    pub const fn from_number(n: u32) -> Option<Errno> {
+        match NonZeroI32::new(n as i32) {
+            Some(number) if n <= 4095 => Some(Errno(number)),
+            _ => None,
+        }
+    }
+
     /// The positive number.
     pub const fn get(self) -> i32 {
         self.0.get()

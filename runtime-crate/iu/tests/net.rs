@@ -352,3 +352,25 @@ fn flows_and_made_frames() {
         assert_eq!(hashes.len(), 4);
     }
 }
+
+#[test]
+fn packets_that_go_back() {
+    use iu::host::Frames;
+
+    for (a, b) in [("10.0.0.1:1000", "10.0.0.2:53"), ("[fd00::1]:1000", "[fd00::2]:53")] {
+        let p = Frames::new(a, b).tag(3).udp(b"a question");
+        let mut bytes = p.bytes().to_vec();
+        let (at, sum) = net::turn_around(&mut bytes, 8).unwrap();
+        let back = Frames::new(a, b).reversed().tag(3).udp(b"");
+        // The same but for the ports, which are the caller's, and the identification.
+        assert_eq!(bytes[..at], [&[4; 6], &[2; 6], &back.bytes()[12..at]].concat());
+        assert_eq!(sum.bytes(&back.bytes()[at..]).finish(), 0);
+    }
+    for bad in [packet(false, 4, IPPROTO_UDP, &udp(8), b""), vec![0; 60]] {
+        let mut bytes = bad.clone();
+        assert!(net::turn_around(&mut bytes, 8).is_none());
+        assert_eq!(bytes, bad);
+    }
+    let mut p = Frames::new("10.0.0.1:1", "10.0.0.2:2").udp(b"").bytes().to_vec();
+    assert!(net::turn_around(&mut p, u16::MAX).is_none(), "longer than a packet");
+}

@@ -18,6 +18,7 @@ mod flow;
 mod ip;
 mod layers;
 mod options;
+mod reply;
 mod transport;
 mod view;
 
@@ -28,6 +29,7 @@ pub use layers::{IcmpView, Ip, Layers, Link, TcpView, UdpView, layers, link};
 pub use options::{
     Opt, Options, TCP_OPT_MSS, TCP_OPT_SACK, TCP_OPT_SACK_OK, TCP_OPT_TIMESTAMP, TCP_OPT_WINDOW,
 };
+pub use reply::turn_around;
 pub use transport::{Icmp, TCP_ACK, TCP_FIN, TCP_PSH, TCP_RST, TCP_SYN, TCP_URG, Tcp, Udp};
 pub use view::{Tcp4, Tcp4Mut, Udp4, Udp4Mut, tcp4, tcp4_mut, udp4, udp4_mut};
 pub use zerocopy::network_endian::{U16, U32, U64, U128};
