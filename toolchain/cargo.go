@@ -84,6 +84,7 @@ func (b *builder) deps() []dependency {
 // compile makes the archive of bitcode, copies it to path, and returns the
 // source files that went into it and what the compiler made of them.
 func (b *builder) compile(ctx context.Context, path string) (sources []string, v *views, err error) {
+	begins(ctx, stepCompile)
 	// cargo's own lock ends with it, before the archive is copied.
 	unlock, err := lockFile(ctx, b.targetDir+".lock")
 	if err != nil {

@@ -37,6 +37,7 @@ var notInKernel = []string{"strlen", "wcslen", "memchr", "memccpy", "mempcpy", "
 // link makes the object from the archive: one module, optimised as a whole,
 // instrumented and audited.
 func (b *builder) link(ctx context.Context, work string) error {
+	begins(ctx, stepPass)
 	plugin := b.passPath()
 	if _, err := os.Stat(plugin); err != nil {
 		return &MissingError{What: plugin}
@@ -91,6 +92,7 @@ func passError(err error) error {
 // split takes debug information and whatever is of no use in the kernel out of the
 // object.
 func (b *builder) split(ctx context.Context, work string) error {
+	begins(ctx, stepMachine)
 	objcopy := func(args ...string) error {
 		_, err := command{path: filepath.Join(b.tools.llvm, "llvm-objcopy"), args: args, dir: work}.run(ctx)
 		return err

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -28,9 +29,19 @@ func TestNew(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			r, err := Build(t.Context(), Options{Dir: dir, LibDir: lib, Stderr: os.Stderr})
+			var said []int
+			ctx := WithProgress(t.Context(), func(done, total int, what string) {
+				if total != len(steps) || what != steps[done] {
+					t.Errorf("step %d of %d is %q", done, total, what)
+				}
+				said = append(said, done)
+			})
+			r, err := Build(ctx, Options{Dir: dir, LibDir: lib, Stderr: os.Stderr})
 			if err != nil {
 				t.Fatal(err)
+			}
+			if !slices.IsSorted(said) || len(slices.Compact(slices.Clone(said))) != len(said) || len(said) < 3 || said[0] != 0 || said[len(said)-1] != len(steps)-1 {
+				t.Errorf("steps said: %v", said)
 			}
 			if len(r.Manifest.Programs) != 1 || r.Manifest.Programs[0].Hook != hook || r.Manifest.Programs[0].Stack == 0 {
 				t.Errorf("programs %+v", r.Manifest.Programs)

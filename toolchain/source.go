@@ -51,6 +51,7 @@ func sortedKeys[V any](m map[string]V) []string {
 // readSource describes the project: iupkg.toml, Cargo.toml, Cargo.lock if it has one
 // of its own, and of the files that the compiler read those that are in its folder.
 func (b *builder) readSource(ctx context.Context, read []string) (*source, error) {
+	begins(ctx, stepRecord)
 	files := map[string][]byte{}
 	for _, path := range append([]string{manifest.ProjectFile, "Cargo.toml", "Cargo.lock"}, read...) {
 		if !filepath.IsAbs(path) {

@@ -111,6 +111,7 @@ type metaNode struct {
 // vet asks cargo which crates the project is made of and refuses those that are
 // not known.
 func (b *builder) vet(ctx context.Context) (*crate, error) {
+	begins(ctx, stepVet)
 	manifestPath := filepath.Join(b.dir, "Cargo.toml")
 	if _, err := os.Stat(manifestPath); err != nil {
 		return nil, &RuleError{File: "Cargo.toml", Rule: "is missing", Why: "an extension is a Cargo package; `iupkg new` makes one"}

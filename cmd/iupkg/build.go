@@ -54,6 +54,9 @@ func (a *app) build(ctx context.Context, dir, config string) (*toolchain.Result,
 	if _, err := os.Stat(dir); err != nil {
 		return nil, usageError{err}
 	}
+	ctx = toolchain.WithProgress(ctx, func(done, total int, what string) {
+		a.ui.workingAt(int64(done), int64(total), "building %s: %s", dir, what)
+	})
 	a.ui.working("building %s", dir)
 	r, err := toolchain.Build(ctx, toolchain.Options{Dir: dir, LibDir: lib, KernelConfig: config, Offline: a.offline, Stderr: a.ui,
 		Builder: os.Getenv("IUPKG_BUILDER"), Version: iupkgVersion()})
