@@ -60,7 +60,7 @@ func (l *Lock) Collect(keep int, dry bool) (*Collected, error) {
 				continue
 			}
 			artifacts[item.Digest] = true
-			for _, d := range slices.Concat(f.Blobs, f.Bundles) {
+			for _, d := range slices.Concat(f.Blobs, f.Bundles, f.Wrappers) {
 				used[d] = true
 			}
 		}

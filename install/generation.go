@@ -49,7 +49,9 @@ type Package struct {
 	// Blobs are all that belong to it, those above and the bundles too, sorted.
 	Blobs   []string `json:"blobs"`
 	Bundles []string `json:"bundles"`
-	Signer  Signer   `json:"signer"`
+	// Wrappers are modules made ahead, signed, for this machine's kernel.
+	Wrappers []string `json:"wrappers,omitempty"`
+	Signer   Signer   `json:"signer"`
 	// Params are what the user set; what he did not has the manifest's default.
 	Params map[string]string `json:"params,omitempty"`
 	// Auto: only because another needs it.

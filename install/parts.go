@@ -25,8 +25,9 @@ type Fetched struct {
 	Object    string   `json:"object"`   // ELF object
 	KernelSig string   `json:"kernelSignature,omitempty"`
 	Debug     string   `json:"debug,omitempty"`
-	Bundles   []string `json:"bundles"` // sigstore bundles among the referrers
-	Blobs     []string `json:"blobs"`   // all parts of the artifact, and the OCI manifest
+	Bundles   []string `json:"bundles"`            // sigstore bundles among the referrers
+	Wrappers  []string `json:"wrappers,omitempty"` // modules made ahead among the referrers
+	Blobs     []string `json:"blobs"`              // all parts of the artifact, and the OCI manifest
 }
 
 // Policy decides whom to trust; *signing.Policy does.

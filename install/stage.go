@@ -95,13 +95,13 @@ func (t *transaction) stageOnce(ctx context.Context, store *Store, item *Item) (
 			return nil, err
 		}
 	}
-	all := append(slices.Clone(f.Blobs), f.Bundles...)
+	all := slices.Concat(f.Blobs, f.Bundles, f.Wrappers)
 	slices.Sort(all)
 	pkg := Package{
 		Name: item.Name, Version: item.Version, Digest: item.Digest, Params: maps.Clone(item.Params), Auto: item.Auto,
 		Constraint: item.Constraint, Features: item.Features,
 		Manifest: f.Manifest, Object: f.Object, KernelSig: f.KernelSig, Debug: f.Debug,
-		Bundles: f.Bundles, Blobs: slices.Compact(all),
+		Bundles: f.Bundles, Wrappers: f.Wrappers, Blobs: slices.Compact(all),
 	}
 	s, verdict, err := verify(store, env, &pkg)
 	if err != nil {
@@ -126,7 +126,7 @@ func (r *Root) stored(digest string) (*Fetched, error) {
 	if json.Unmarshal(data, &f) != nil || !slices.Contains(f.Blobs, digest) {
 		return nil, nil // as good as none: fetching writes it anew
 	}
-	for _, d := range append(slices.Clone(f.Blobs), f.Bundles...) {
+	for _, d := range slices.Concat(f.Blobs, f.Bundles, f.Wrappers) {
 		if !r.Store.Has(d) {
 			return nil, nil
 		}
@@ -245,6 +245,9 @@ func verify(store *Store, env *Env, pkg *Package) (*staged, *signing.Verdict, er
 	}
 	pkg.Signer = Signer{Publisher: verdict.Publisher, KeyID: verdict.KeyIDs[0]}
 	spec := kernel.LoadSpec{Manifest: m, Object: blobs[pkg.Object], Signature: blobs[pkg.KernelSig], Params: maps.Clone(pkg.Params)}
+	for _, d := range pkg.Wrappers {
+		spec.Wrappers = append(spec.Wrappers, blobs[d])
+	}
 	spec.Notice = func(s string) {
 		env.report(Event{Kind: EventNotice, Name: pkg.Name, Version: pkg.Version, Text: s})
 	}

@@ -3,6 +3,7 @@
 package kernel
 
 import (
+	"bytes"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -18,6 +19,9 @@ type LoadSpec struct {
 	Runtime   []byte            // the iu.ko that was built for this kernel
 	Params    map[string]string // what the user set, policies (manifest.Policy) among it
 	PinDir    string            // empty: DefaultPinDir
+	// Wrappers are modules made ahead and signed, for whatever kernels. The one that is,
+	// without its signature, the module that would be made here is taken in its place.
+	Wrappers [][]byte
 	// Notice is told, in one line, what the user should know but is no failure.
 	// May be nil.
 	Notice func(string)
@@ -106,7 +110,19 @@ func (s *LoadSpec) plan() (*plan, error) {
 	if p.wrapper, err = Wrap(s.Object, s.Runtime, p.module); err != nil {
 		return nil, fmt.Errorf("%s: %w", s.Manifest.Name, err)
 	}
+	for _, w := range s.Wrappers {
+		if isSigned(w, p.wrapper) {
+			p.wrapper = w
+			break
+		}
+	}
 	return p, nil
+}
+
+// isSigned says whether signed is the module with a signature at its end, which is the
+// kernel's to check (include/linux/module_signature.h).
+func isSigned(signed, module []byte) bool {
+	return len(signed) > len(module) && bytes.HasPrefix(signed, module) && bytes.HasSuffix(signed, []byte("~Module signature appended~\n"))
 }
 
 // sameAsManifest compares what both the manifest and the object say. The

@@ -203,3 +203,29 @@ func TestWrapKernel(t *testing.T) {
 		}
 	}
 }
+
+// A signed module is loaded only if it is the one that would be made here.
+func TestIsSigned(t *testing.T) {
+	object, runtime := CompileObject(t, "ext.c"), CompileObject(t, "runtime.c")
+	module := mustWrap(t, object, runtime)
+	end := []byte("signature" + "~Module signature appended~\n")
+	changed := bytes.Clone(module)
+	changed[len(changed)/2] ^= 1
+	for name, c := range map[string]struct {
+		signed []byte
+		want   bool
+	}{
+		"signed":   {append(bytes.Clone(module), end...), true},
+		"unsigned": {module, false},
+		"changed":  {append(changed, end...), false},
+		"cut":      {append(bytes.Clone(module[:len(module)-1]), end...), false},
+		"open end": {append(bytes.Clone(module), "signature"...), false},
+		"longer":   {append(append(bytes.Clone(module), end...), 0), false},
+		"other":    {append(bytes.Clone(object), end...), false},
+		"nothing":  {nil, false},
+	} {
+		if got := isSigned(c.signed, module); got != c.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}

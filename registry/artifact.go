@@ -27,6 +27,13 @@ const (
 	MediaTypeLicense   = "text/plain"
 )
 
+// Of modules made ahead, which are referrers.
+const (
+	WrapperArtifactType     = "application/vnd.iupkg.wrapper.v1"
+	MediaTypeModule         = "application/vnd.iupkg.module.v1+elf"
+	AnnotationKernelRelease = "dev.iupkg.kernel.release"
+)
+
 // Limits, in bytes and in number.
 const (
 	MaxManifest  = 1 << 20 // the OCI manifest

@@ -77,15 +77,16 @@
 //	layer          application/vnd.iupkg.module.v1+elf, the module
 //	annotations    dev.iupkg.kernel.release: uname -r of the kernel that it is for
 //
-// so that kernels which come out after the version get theirs too. Who loads one first
-// compares it, without the signature, with the module that he would have made.
+// so that kernels which come out after the version get theirs too. Machines whose kernel
+// takes signed modules only fetch those for its release, and load one if, without the
+// signature, it is byte for byte the module that they would have made.
 //
 // # Referrers
 //
 // What is said about an artifact is attached to it as a referrer: an OCI image
 // manifest with the artifact as subject, an artifactType, the empty config
 // (application/vnd.oci.empty.v1+json, "{}") and exactly one layer, the payload, at
-// most [MaxReferrer] bytes. The publisher's signature, provenance and SBOM are each
+// most [MaxReferrer] bytes, a wrapper's too. The publisher's signature, provenance and SBOM are each
 // one, with artifactType and layer media type
 // application/vnd.dev.sigstore.bundle.v0.3+json, and with the annotations by which
 // cosign finds them: dev.sigstore.bundle.content "dsse-envelope" and

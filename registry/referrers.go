@@ -31,6 +31,18 @@ type Referrer struct {
 // registry's order. It fails only if the list cannot be read, or if no referrer
 // at all could be read and the network was why.
 func (c *Client) Referrers(ctx context.Context, name, subject, artifactType string) ([]Referrer, error) {
+	return c.referrersOf(ctx, name, subject, artifactType, "", "")
+}
+
+// Wrappers is Referrers for the modules made ahead for kernels of that release. The
+// others are not fetched.
+func (c *Client) Wrappers(ctx context.Context, name, subject, release string) ([]Referrer, error) {
+	list, err := c.referrersOf(ctx, name, subject, WrapperArtifactType, AnnotationKernelRelease, release)
+	return slices.DeleteFunc(list, func(r Referrer) bool { return r.Err == nil && r.Payload == nil }), err
+}
+
+// referrersOf reads what is attached, of those that have an annotation or of all.
+func (c *Client) referrersOf(ctx context.Context, name, subject, artifactType, key, value string) ([]Referrer, error) {
 	if err := checkDigest(subject); err != nil {
 		return nil, err
 	}
@@ -50,7 +62,10 @@ func (c *Client) Referrers(ctx context.Context, name, subject, artifactType stri
 		g.Go(func() error {
 			ref := &found[i]
 			ref.Digest, ref.ArtifactType = d.Digest.String(), artifactType
-			parts[i], ref.Err = readReferrer(ctx, r, d, subject, artifactType)
+			layer, notes, err := readReferrer(ctx, r, d, subject, artifactType)
+			if ref.Err = err; key == "" || notes[key] == value {
+				parts[i] = layer
+			}
 			return nil
 		})
 	}
@@ -134,19 +149,23 @@ func (c *Client) listReferrers(ctx context.Context, r *remote.Repository, subjec
 }
 
 // readReferrer reads a referrer's manifest and returns its one layer.
-func readReferrer(ctx context.Context, r *remote.Repository, d ocispec.Descriptor, subject, artifactType string) (*ocispec.Descriptor, error) {
+func readReferrer(ctx context.Context, r *remote.Repository, d ocispec.Descriptor, subject, artifactType string) (*ocispec.Descriptor, map[string]string, error) {
 	if err := checkDescriptor(d, maxReferrerManifest); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	raw, err := fetchManifest(ctx, r, d.Digest.String())
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	layer, err := parseReferrer(raw, subject, artifactType)
 	if err != nil {
-		return nil, failf(Malformed, "read referrer", r.Reference.String()+"@"+d.Digest.String(), "", "%w", err)
+		return nil, nil, failf(Malformed, "read referrer", r.Reference.String()+"@"+d.Digest.String(), "", "%w", err)
 	}
-	return layer, nil
+	var notes struct{ Annotations map[string]string }
+	if err := json.Unmarshal(raw, &notes); err != nil {
+		return nil, nil, failf(Malformed, "read referrer", r.Reference.String()+"@"+d.Digest.String(), "", "%w", err)
+	}
+	return layer, notes.Annotations, nil
 }
 
 // parseReferrer reads a referrer's manifest and returns its one layer.

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -42,6 +43,7 @@ func (a *app) publishCommand() *cobra.Command {
 	f := cmd.Flags()
 	f.StringVar(&o.key, "key", "", "`publisher` whose keys sign, if there are several")
 	f.BoolVar(&o.noBuild, "no-build", false, "publish what an earlier build left")
+	f.StringSliceVar(&o.wrap, "wrap", nil, "make the module ahead for kernels of these `releases`, signed, for machines that take no other")
 	f.StringVar(&o.fulcio, "fulcio", "", "`URL` of the authority that certifies who signs")
 	f.StringVar(&o.rekor, "rekor", "", "`URL` of the log that signatures are entered in")
 	f.StringVar(&o.tsa, "timestamp-server", "", "`URL` of the authority that says when something was signed")
@@ -52,6 +54,7 @@ func (a *app) publishCommand() *cobra.Command {
 type publishOptions struct {
 	key     string
 	noBuild bool
+	wrap    []string // releases of kernels
 
 	fulcio, rekor, tsa, token string // to sign without a key
 }
@@ -105,6 +108,11 @@ func (a *app) publish(ctx context.Context, dir string, o *publishOptions) error 
 			return err
 		}
 	}
+	for i := range list {
+		if err := a.wrapAhead(keys, &list[i], o.wrap); err != nil {
+			return err
+		}
+	}
 	out := published{Name: m.Name, Version: m.Version, Signer: keys.Name}
 	if s, ok := keys.Witness.(*sigstore); ok {
 		if out.Signer, err = s.subject(); err != nil {
@@ -145,6 +153,7 @@ func (a *app) publish(ctx context.Context, dir string, o *publishOptions) error 
 // variants, and says what the index is to list.
 func (a *app) pushBuilt(ctx context.Context, client *registry.Client, keys *signing.Keys, list []built) (entry index.Entry, err error) {
 	m := list[0].manifest
+	attached := map[string][]registry.Attachment{}
 	sign := func(b *built, m *manifest.Manifest, digest string) ([]registry.Attachment, error) {
 		statement, err := statementOf(m, digest)
 		if err != nil {
@@ -157,8 +166,9 @@ func (a *app) pushBuilt(ctx context.Context, client *registry.Client, keys *sign
 		more, err := a.attestBuild(keys, b.dir, m, digest)
 		return append([]registry.Attachment{bundleAttachment(signing.PredicateType, bundle)}, more...), err
 	}
+	// Wrappers are of an artifact; an image index has none.
+	wrappers := func(b *built, digest string) { attached[digest] = append(attached[digest], b.wrappers...) }
 	// Everything that can be refused is made before anything is pushed.
-	attached := map[string][]registry.Attachment{}
 	var order []string
 	prepare := func(b *built, m *manifest.Manifest, digest string) error {
 		order = append(order, digest)
@@ -187,6 +197,7 @@ func (a *app) pushBuilt(ctx context.Context, client *registry.Client, keys *sign
 			if err := prepare(&list[i], v.Manifests[i], digest); err != nil {
 				return entry, err
 			}
+			wrappers(&list[i], digest)
 		}
 		push = func() error { _, err := client.PushVariants(ctx, pkgs); return err }
 	}
@@ -195,6 +206,9 @@ func (a *app) pushBuilt(ctx context.Context, client *registry.Client, keys *sign
 	all.Requires = entry.Version.Requires
 	if err := prepare(&list[0], &all, entry.Version.Digest); err != nil {
 		return entry, err
+	}
+	if len(list) == 1 {
+		wrappers(&list[0], entry.Version.Digest)
 	}
 	a.ui.working("pushing %s %s", m.Name, m.Version)
 	if err := push(); err != nil {
@@ -213,6 +227,37 @@ type built struct {
 	dir      string
 	pkg      *registry.Package
 	manifest *manifest.Manifest
+	wrappers []registry.Attachment // modules made ahead
+}
+
+// wrapAhead makes the modules that machines with these kernels would make, signed, as
+// they cannot sign them.
+func (a *app) wrapAhead(keys *signing.Keys, b *built, releases []string) error {
+	for _, release := range releases {
+		file, err := a.runtimeFile(release)
+		if err != nil {
+			return err
+		}
+		ko, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		name := kernel.ModuleName(b.manifest.Name, sha256.Sum256(b.pkg.Object))
+		module, err := kernel.Wrap(b.pkg.Object, ko, name)
+		if err != nil {
+			return fmt.Errorf("wrap for Linux %s: %w", release, err)
+		}
+		signed, err := keys.SignModule(module)
+		if err != nil {
+			return err
+		}
+		b.wrappers = append(b.wrappers, registry.Attachment{
+			MediaType: registry.MediaTypeModule, ArtifactType: registry.WrapperArtifactType, Payload: signed,
+			Annotations: map[string]string{registry.AnnotationKernelRelease: release},
+		})
+		a.ui.step("made %s for Linux %s", name, release)
+	}
+	return nil
 }
 
 // readVariants collects what a build left: one object, and any variants in the order of

@@ -145,11 +145,14 @@ func (a *app) registryServe(ctx context.Context, o registry.ServeOptions) error 
 type registrySource struct {
 	a       *app
 	sources []*registry.Client
+	// signedFor is the release of a kernel that takes signed modules only, for which
+	// wrappers made ahead are brought along; "" of one that takes any.
+	signedFor string
 }
 
 func (s registrySource) Fetch(ctx context.Context, name, digest string, into *install.Store) (out *install.Fetched, err error) {
 	err = s.a.eachSource(ctx, s.sources, func(c *registry.Client) (err error) {
-		out, err = fetchFrom(ctx, c, name, digest, into)
+		out, err = fetchFrom(ctx, c, name, digest, s.signedFor, into)
 		if err == nil && len(out.Bundles) == 0 && c != s.sources[len(s.sources)-1] {
 			return errNoSignatures // a mirror may have lost them
 		}
@@ -160,7 +163,7 @@ func (s registrySource) Fetch(ctx context.Context, name, digest string, into *in
 
 var errNoSignatures = errors.New("there are no signatures")
 
-func fetchFrom(ctx context.Context, c *registry.Client, name, digest string, into *install.Store) (*install.Fetched, error) {
+func fetchFrom(ctx context.Context, c *registry.Client, name, digest, signedFor string, into *install.Store) (*install.Fetched, error) {
 	// Both at once: what is attached is known by the same digest.
 	type attached struct {
 		refs []registry.Referrer
@@ -197,6 +200,23 @@ func fetchFrom(ctx context.Context, c *registry.Client, name, digest string, int
 			return nil, err
 		}
 		out.Bundles = append(out.Bundles, d)
+	}
+	if signedFor == "" {
+		return out, nil
+	}
+	wrappers, err := c.Wrappers(ctx, name, f.Digest, signedFor)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range wrappers {
+		if r.Err != nil {
+			continue // the kernel says what is missing
+		}
+		d, err := into.Add(r.Payload)
+		if err != nil {
+			return nil, err
+		}
+		out.Wrappers = append(out.Wrappers, d)
 	}
 	return out, nil
 }

@@ -44,7 +44,11 @@ func (a *app) env(p *manifest.Profile) (*install.Env, error) {
 		if err != nil {
 			return nil, err
 		}
-		env.Source = registrySource{a, sources}
+		source := registrySource{a: a, sources: sources}
+		if p != nil && p.ModuleSig == manifest.Yes {
+			source.signedFor = p.Release
+		}
+		env.Source = source
 	}
 	return env, nil
 }

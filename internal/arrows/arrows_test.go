@@ -61,7 +61,7 @@ var testArrows = map[string][]string{
 	// The index is tested in a registry, which is what it is published to.
 	"index":           {"registry", "internal/others"},
 	"registry":        {"internal/others"},
-	"internal/vmtest": {"internal/testbed", "internal/crash", "install", "kernel", "kernel/vm", "manifest", "signing"},
+	"internal/vmtest": {"internal/testbed", "internal/crash", "install", "kernel", "kernel/vm", "manifest", "signing", "toolchain"},
 	"cmd":             {"internal/testbed", "internal/sigstoretest"},
 	// Formats are held to their schemas and golden files, all in one place.
 	"internal/formats": {"index", "manifest", "registry", "signing"},
