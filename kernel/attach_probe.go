@@ -42,6 +42,8 @@ func findTarget(hook Hook, target map[string]string, args Args) (*stubTarget, er
 			return nil, err
 		}
 		t.size = size
+	case HookXDP:
+		t.frags = target["frags"] == "yes"
 	case HookCgroupSKB:
 		t.attach = skbAttach[target["direction"]]
 	case HookCgroupSockAddr:

@@ -38,6 +38,11 @@ func TestGuestHooks(t *testing.T) {
 		{"arguments", g.arguments},
 		{"tracing", g.tracing},
 		{"probes", g.probes},
+		{"timings", g.timings},
+		{"syscalls", g.syscalls},
+		{"paxos", g.paxos},
+		{"counting", g.counting},
+		{"templates", g.templates},
 		{"nested", g.nested},
 		{"gates", g.gates},
 		{"other hooks", g.otherHooks},
@@ -53,6 +58,8 @@ func TestGuestHooks(t *testing.T) {
 type hookGuest struct {
 	guest
 	all bool // all hooks, as from 6.12 on
+	// opened are maps that have to be closed before nothing is left of an extension.
+	opened []*ebpf.Map
 }
 
 func (g *hookGuest) facts(t *testing.T) {

@@ -228,6 +228,7 @@ func loadProgram(spec *ebpf.ProgramSpec, k *kfunc, to *btfTarget) (*ebpf.Program
 	attr := &progLoad{
 		progType: uint32(spec.Type), insnCnt: uint32(len(insns) / asm.InstructionSize), insns: address(&pin, insns),
 		license: address(&pin, license), expectedAttachType: uint32(spec.AttachType), fdArray: address(&pin, fds),
+		progFlags: spec.Flags,
 	}
 	copy(attr.name[:15], spec.Name)
 	if to != nil {

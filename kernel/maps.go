@@ -68,12 +68,19 @@ func (m *ObjectMap) spec() *ebpf.MapSpec {
 	return &ebpf.MapSpec{
 		Name: bpfName(m.Name), Type: ebpf.MapType(m.Type),
 		KeySize: m.KeySize, ValueSize: m.ValueSize, MaxEntries: m.MaxEntries, Flags: m.Flags,
+		Key: m.Key, Value: m.Value,
 	}
 }
 
 // createMap makes a map and pins it.
 func createMap(m *ObjectMap, pin string) (*ebpf.Map, error) {
-	b, err := ebpf.NewMap(m.spec())
+	spec := m.spec()
+	b, err := ebpf.NewMap(spec)
+	if err != nil && spec.Key != nil {
+		// Types are for readers only.
+		spec.Key, spec.Value = nil, nil
+		b, err = ebpf.NewMap(spec)
+	}
 	if err != nil {
 		return nil, refusedBPF("create map "+m.Name, err)
 	}

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -17,6 +18,7 @@ import (
 	"github.com/cilium/ebpf/perf"
 	"github.com/cilium/ebpf/ringbuf"
 	"github.com/iupkg/iupkg/manifest"
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
 
@@ -27,8 +29,15 @@ const (
 	jobDevices = 11
 	jobCPU     = 12
 	jobPanic   = 13
+	jobBuffers = 22
 	jobTC      = 32
 	jobTCEnd   = 38
+	jobTCSend  = 38 // redirects
+	jobTCCopy  = 39
+
+	// Places of the map results that user space sets.
+	atLength  = 61
+	atIfindex = 62
 )
 
 // maps has the sample xdp_maps use every map and every helper, and looks at what came
@@ -58,8 +67,8 @@ func (g *guest) maps(t *testing.T) {
 		name string
 		run  func(*testing.T)
 	}{
-		{"jobs", s.jobs}, {"records", s.records}, {"stacks", s.stacks}, {"devices", s.devices}, {"cpus", s.cpus},
-		{"panic", s.panics}, {"tc", s.tc},
+		{"jobs", s.jobs}, {"types", s.types}, {"records", s.records}, {"stacks", s.stacks}, {"devices", s.devices}, {"cpus", s.cpus},
+		{"panic", s.panics}, {"tc", s.tc}, {"buffers", s.buffers},
 	} {
 		t.Run(step.name, step.run)
 	}
@@ -131,6 +140,33 @@ func (s *mapsGuest) jobs(t *testing.T) {
 	var n uint32
 	if err := s.maps["routes"].Lookup([]byte{32, 0, 0, 0, 10, 1, 2, 3}, &n); err != nil || n != 2 {
 		t.Errorf("routes: %d, %v", n, err)
+	}
+}
+
+// types has bpftool print maps: their keys and values have names and types.
+func (s *mapsGuest) types(t *testing.T) {
+	for name, want := range map[string][]string{
+		"array":       {`{"key": 3,"value": {"packets": 7,"port": 80,"flags": [1,2],"addr": [10,0,0,1]}}`},
+		"locked":      {`{"key": 1,"value": {"lock": 0,"value": {"packets": 1,"port": 0,"flags": [0,0],"addr": [1,2,3,4]}}}`},
+		"hash":        {`{"key": [1,0,0,1],"value": {"packets": 7,`},
+		"routes":      {`{"key": {"prefixlen": 8,"data": [10,0,0,0]},"value": 2}`, `"prefixlen": 0,`},
+		"percpu":      {`"key": 1,"values": [`, `"cpu": 0,"value": `},
+		"percpu_hash": {`"key": 5,"values": [`},
+		"sums":        {`{"key": 1,"value": 42}`},
+	} {
+		i := slices.IndexFunc(s.loaded.Maps, func(m Map) bool { return m.Name == name })
+		if i < 0 {
+			t.Fatalf("no map %s", name)
+		}
+		out, err := exec.Command("bpftool", "map", "dump", "pinned", s.loaded.Maps[i].Pin).CombinedOutput()
+		if err != nil {
+			t.Errorf("%s: %v\n%s", name, err, out)
+		}
+		for _, w := range want {
+			if !strings.Contains(strings.Join(strings.Fields(string(out)), ""), strings.ReplaceAll(w, " ", "")) {
+				t.Errorf("bpftool says of %s\n%s\nwant %s", name, out, w)
+			}
+		}
 	}
 }
 
@@ -232,7 +268,8 @@ func kernelNames(t *testing.T, addrs []uint64) []string {
 	return names
 }
 
-// devices sends packets back through the interface that they came from, by either map.
+// devices sends packets back through the interface that they came from, by either map, by
+// its index, and from TC.
 func (s *mapsGuest) devices(t *testing.T) {
 	in, err := net.InterfaceByName("iut1")
 	if err != nil {
@@ -274,13 +311,46 @@ func (s *mapsGuest) devices(t *testing.T) {
 	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: 5}); err != nil {
 		t.Fatal(err)
 	}
-	for arg := range byte(2) {
-		s.job(t, jobDevices, arg)
+	if err := s.maps["results"].Put(uint32(atIfindex), uint64(in.Index)); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		job, arg byte
+		text     string // of the packet at 20
+	}{{jobDevices, 0, ""}, {jobDevices, 1, ""}, {jobDevices, 2, ""}, {jobTCSend, 0, ""}, {jobTCCopy, 0, "copy"}} {
+		s.job(t, c.job, c.arg)
 		p := make([]byte, 200)
 		n, _, err := unix.Recvfrom(fd, p, 0)
-		if err != nil || n != 100 || !bytes.Equal(p[12:16], []byte{0x88, 0xb5, jobDevices, arg}) {
-			t.Errorf("by map %d: received %d bytes %x, %v", arg, n, p[:16], err)
+		if err != nil || n != 100 || !bytes.Equal(p[12:16], []byte{0x88, 0xb5, c.job, c.arg}) || !bytes.HasPrefix(p[20:], []byte(c.text)) {
+			t.Errorf("job %d, %d: received %d bytes %x, %v", c.job, c.arg, n, p[:24], err)
 		}
+	}
+}
+
+// buffers sends a packet that takes several of them.
+func (s *mapsGuest) buffers(t *testing.T) {
+	for _, name := range []string{"iut0", "iut1"} {
+		dev, err := netlink.LinkByName(name)
+		if err == nil {
+			err = netlink.LinkSetMTU(dev, 9000)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer netlink.LinkSetMTU(dev, 1500)
+	}
+	p := make([]byte, 8000)
+	p[14] = jobBuffers
+	copy(p[len(p)-4:], "last")
+	if err := s.maps["results"].Put(uint32(atLength), uint64(len(p))); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.maps["results"].Put(uint32(jobBuffers), uint64(0)); err != nil {
+		t.Fatal(err)
+	}
+	transmit(t, p, 1)
+	if r := s.result(t, jobBuffers); r != 1 {
+		t.Errorf("the check in line %d failed", int(r)-1000)
 	}
 }
 

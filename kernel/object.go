@@ -9,6 +9,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/cilium/ebpf/btf"
 )
 
 // Object is what an extension object says of itself. Nothing in it is trusted
@@ -45,6 +47,7 @@ type ObjectMap struct {
 	ValueSize  uint32
 	MaxEntries uint32
 	Flags      uint32
+	Key, Value btf.Type // nil: no types are known (SecTypes)
 }
 
 // ObjectParam is one struct iu_abi_param.
@@ -82,7 +85,7 @@ func readObject(raw []byte) (*Object, error) {
 		return nil, err
 	}
 	o := &Object{Machine: elf.Machine(im.hdr.Machine), Digest: sha256.Sum256(raw), im: im}
-	for _, step := range []func(*image) error{o.readInfo, o.readProgs, o.readMaps, o.readParams, o.readKRelocs} {
+	for _, step := range []func(*image) error{o.readInfo, o.readProgs, o.readMaps, o.readTypes, o.readParams, o.readKRelocs} {
 		if err := step(im); err != nil {
 			return nil, err
 		}
@@ -244,7 +247,7 @@ func (o *Object) readMaps(im *image) error {
 		if m.MaxEntries == 0 && m.ValueSize != 0 {
 			return fmt.Errorf("map %s: no entries", name)
 		}
-		o.Maps = append(o.Maps, ObjectMap{name, m.Type, m.KeySize, m.ValueSize, m.MaxEntries, m.MapFlags})
+		o.Maps = append(o.Maps, ObjectMap{Name: name, Type: m.Type, KeySize: m.KeySize, ValueSize: m.ValueSize, MaxEntries: m.MaxEntries, Flags: m.MapFlags})
 	}
 	return nil
 }

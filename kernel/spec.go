@@ -153,7 +153,7 @@ func (p *plan) sameAsManifest() error {
 	}
 	for i := range m.Maps {
 		a, b := &m.Maps[i], &o.Maps[i]
-		if (ObjectMap{a.Name, a.Type, a.KeySize, a.ValueSize, a.MaxEntries, a.Flags}) != *b {
+		if (ObjectMap{a.Name, a.Type, a.KeySize, a.ValueSize, a.MaxEntries, a.Flags, b.Key, b.Value}) != *b {
 			return fmt.Errorf("map %s is %+v, in the object %+v", a.Name, *a, *b)
 		}
 	}

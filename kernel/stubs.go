@@ -74,7 +74,11 @@ func slotStub(hook Hook, slot uint32, t *stubTarget) (*ebpf.ProgramSpec, error) 
 // markedStub is the stub with the mark where the slot's number goes.
 func markedStub(hook Hook, t *stubTarget) (*ebpf.ProgramSpec, error) {
 	if s, ok := stubFor[hook]; ok {
-		return stubSpec(s.file, s.program)
+		p, err := stubSpec(s.file, s.program)
+		if err == nil && t != nil && t.frags {
+			p.Flags |= unix.BPF_F_XDP_HAS_FRAGS
+		}
+		return p, err
 	}
 	if _, ok := madeStubs[hook]; ok {
 		return makeStub(hook, t)

@@ -70,6 +70,7 @@ type stubTarget struct {
 	attach ebpf.AttachType // of hooks that have one per operation
 	size   int             // tracepoint: bytes of the record's fixed part
 	btf    *btfTarget      // fentry, fexit, tp_btf, lsm
+	frags  bool            // xdp: the program takes packets of several buffers
 }
 
 const (

@@ -68,6 +68,9 @@ func copyFile(t *testing.T, from, to string) {
 	}
 }
 
+// builtSamples are built for the tests of the machine.
+var builtSamples = []string{"xdp_maps", "tracing", "probes", "gates", "timings", "syscalls", "paxos", "xdp_count"}
+
 // signedObjects makes the objects that TestGuest wants, and a key for them.
 func signedObjects(t *testing.T) map[string][]byte {
 	t.Helper()
@@ -100,15 +103,30 @@ func signedObjects(t *testing.T) map[string][]byte {
 		out["mutants/"+strings.TrimSuffix(name, ".o")+".p7s"] = sig
 	}
 	// bin/iupkg is there wherever iu.ko is. The first uses all maps and helpers, the others are for TestGuestHooks.
-	for _, name := range []string{"xdp_maps", "tracing", "probes", "gates"} {
+	for _, name := range builtSamples {
 		if out, err := exec.Command("../bin/iupkg", "build", "../runtime-crate/samples/"+name).CombinedOutput(); err != nil {
 			t.Fatalf("build %s: %v\n%s", name, err, out)
 		}
 	}
 	// What else the toolchain has built, if it has. The faulty samples are for internal/vmtest.
-	for _, pattern := range []string{"../extensions/*/target/iupkg/manifest.json", "../runtime-crate/samples/xdp_*/target/iupkg/manifest.json",
-		"../runtime-crate/samples/tracing/target/iupkg/manifest.json", "../runtime-crate/samples/probes/target/iupkg/manifest.json",
-		"../runtime-crate/samples/gates/target/iupkg/manifest.json"} {
+	patterns := []string{"../extensions/*/target/iupkg/manifest.json"}
+	for _, name := range builtSamples {
+		patterns = append(patterns, "../runtime-crate/samples/"+name+"/target/iupkg/manifest.json")
+	}
+	if os.Getenv("IUPKG_LONG") != "" {
+		// Every template of `iupkg new`, as it is.
+		dir := t.TempDir()
+		for _, h := range manifest.Hooks() {
+			name := "my-" + strings.ReplaceAll(string(h), "_", "-")
+			for _, args := range [][]string{{"new", name, "--type", string(h), "--dir", filepath.Join(dir, name)}, {"build", filepath.Join(dir, name)}} {
+				if out, err := exec.Command("../bin/iupkg", args...).CombinedOutput(); err != nil {
+					t.Fatalf("%v: %v\n%s", args, err, out)
+				}
+			}
+		}
+		patterns = append(patterns, filepath.Join(dir, "*/target/iupkg/manifest.json"))
+	}
+	for _, pattern := range patterns {
 		found, err := filepath.Glob(pattern)
 		if err != nil {
 			t.Fatal(err)

@@ -38,6 +38,7 @@ var hookSpecs = map[Hook]hookSpec{
 		attach: []attachKey{
 			{name: "interface", required: true, form: checkInterface},
 			{name: "mode", values: []string{"auto", "native", "generic"}, fallback: "auto"},
+			{name: "frags", values: []string{"no", "yes"}}, // packets of several buffers, too
 		},
 	},
 	HookTC: {

@@ -21,9 +21,10 @@ var runtimeSymbols = []string{
 	"iu_rt_irq_off", "iu_rt_irq_on", "iu_rt_rcu_lock", "iu_rt_rcu_unlock", "iu_rt_pool_take", "iu_rt_pool_give",
 	"iu_rt_read_kernel", "iu_rt_read_user",
 	"iu_rt_ktime_ns", "iu_rt_cpu", "iu_rt_random", "iu_rt_log",
-	"iu_rt_xdp_adjust_head", "iu_rt_xdp_adjust_tail", "iu_rt_xdp_len", "iu_rt_xdp_load", "iu_rt_xdp_store",
+	"iu_rt_xdp_adjust_head", "iu_rt_xdp_adjust_tail", "iu_rt_xdp_len", "iu_rt_xdp_load", "iu_rt_xdp_store", "iu_rt_xdp_redirect",
 	"iu_rt_tc_pull", "iu_rt_tc_load", "iu_rt_tc_store", "iu_rt_tc_change_head", "iu_rt_tc_change_tail",
 	"iu_rt_tc_adjust_room", "iu_rt_tc_vlan_push", "iu_rt_tc_vlan_pop", "iu_rt_tc_csum_l3", "iu_rt_tc_csum_l4",
+	"iu_rt_tc_redirect", "iu_rt_tc_clone",
 	"iu_rt_task_id", "iu_rt_task_user", "iu_rt_task_comm",
 }
 

@@ -17,10 +17,11 @@
  * calls in kernel/stubs/harvest.bpf.c. What stands under KPROBE depends on no context.
  */
 #define IU_HELPERS_XDP(X) \
-	X(xdp_adjust_head) X(xdp_adjust_tail) X(xdp_load_bytes) X(xdp_store_bytes)
+	X(xdp_adjust_head) X(xdp_adjust_tail) X(xdp_load_bytes) X(xdp_store_bytes) \
+	X(xdp_redirect)
 #define IU_HELPERS_TC(X) \
 	X(skb_change_head) X(skb_change_tail) X(skb_adjust_room) X(skb_vlan_push) X(skb_vlan_pop) \
-	X(l3_csum_replace) X(l4_csum_replace)
+	X(l3_csum_replace) X(l4_csum_replace) X(redirect) X(clone_redirect)
 #define IU_HELPERS_KPROBE(X) \
 	X(ringbuf_reserve) X(ringbuf_submit) X(ringbuf_discard) X(ringbuf_output) X(get_stackid)
 #define IU_HELPERS(X) IU_HELPERS_XDP(X) IU_HELPERS_TC(X) IU_HELPERS_KPROBE(X)

@@ -374,6 +374,11 @@ struct iu_ctx_sock_addr {
 	/* bpf_l3_csum_replace, bpf_l4_csum_replace: the checksum at off, by difference. from and to in network order. */ \
 	X(__u64, iu_rt_tc_csum_l3, (struct iu_ctx_tc *ctx, __u32 off, __u64 from, __u64 to, __u64 flags)) \
 	X(__u64, iu_rt_tc_csum_l4, (struct iu_ctx_tc *ctx, __u32 off, __u64 from, __u64 to, __u64 flags)) \
+	/* bpf_redirect: the verdict to return, which sends the packet out of an interface. XDP; TC with flags: BPF_F_INGRESS. */ \
+	X(__u64, iu_rt_xdp_redirect, (__u32 ifindex)) \
+	X(__u64, iu_rt_tc_redirect, (__u32 ifindex, __u64 flags)) \
+	/* bpf_clone_redirect: sends a copy, refreshes ctx. 0 or -errno, or what the device said. */ \
+	X(__u64, iu_rt_tc_clone, (struct iu_ctx_tc *ctx, __u32 ifindex, __u64 flags)) \
 	/* Of the task this CPU runs or, in an interrupt, has interrupted: tgid << 32 | pid. */ \
 	X(__u64, iu_rt_task_id, (void)) \
 	/* gid << 32 | uid, in the initial user namespace. */ \

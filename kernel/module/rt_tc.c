@@ -145,3 +145,18 @@ u64 iu_rt_tc_csum_l4(struct iu_ctx_tc *ctx, u32 off, u64 from, u64 to, u64 flags
 	return MOVING(ctx, iu_help(l4_csum_replace, (unsigned long)ctx->skb, off, from, to, flags));
 }
 EXPORT_SYMBOL_GPL(iu_rt_tc_csum_l4);
+
+/* Notes the target on this CPU; the kernel acts on it when the program returns TC_ACT_REDIRECT. */
+u64 iu_rt_tc_redirect(u32 ifindex, u64 flags)
+{
+	return iu_help(redirect, ifindex, flags, 0, 0, 0);
+}
+EXPORT_SYMBOL_GPL(iu_rt_tc_redirect);
+
+/* The copy goes all the way to its device before this returns, and may meet programs there. */
+u64 iu_rt_tc_clone(struct iu_ctx_tc *ctx, u32 ifindex, u64 flags)
+{
+	iu_charge(64);
+	return MOVING(ctx, iu_help(clone_redirect, (unsigned long)ctx->skb, ifindex, flags, 0, 0));
+}
+EXPORT_SYMBOL_GPL(iu_rt_tc_clone);

@@ -46,3 +46,10 @@ u64 iu_rt_xdp_store(void *ctx, u32 off, const void *from, u32 len)
 	return iu_help(xdp_store_bytes, (unsigned long)ctx, off, (unsigned long)from, len, 0);
 }
 EXPORT_SYMBOL_GPL(iu_rt_xdp_store);
+
+/* Notes the target on this CPU, as iu_rt_map_redirect does. */
+u64 iu_rt_xdp_redirect(u32 ifindex)
+{
+	return iu_help(xdp_redirect, ifindex, 0, 0, 0, 0);
+}
+EXPORT_SYMBOL_GPL(iu_rt_xdp_redirect);

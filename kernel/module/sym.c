@@ -28,10 +28,11 @@ IU_KERNEL_SYMBOLS(DECLARE)
 	X(iu_rt_read_kernel) X(iu_rt_read_user) \
 	X(iu_rt_task_id) X(iu_rt_task_user) X(iu_rt_task_comm) \
 	X(iu_rt_xdp_adjust_head) X(iu_rt_xdp_adjust_tail) \
-	X(iu_rt_xdp_len) X(iu_rt_xdp_load) X(iu_rt_xdp_store) \
+	X(iu_rt_xdp_len) X(iu_rt_xdp_load) X(iu_rt_xdp_store) X(iu_rt_xdp_redirect) \
 	X(iu_rt_tc_pull) X(iu_rt_tc_load) X(iu_rt_tc_store) \
 	X(iu_rt_tc_change_head) X(iu_rt_tc_change_tail) X(iu_rt_tc_adjust_room) \
-	X(iu_rt_tc_vlan_push) X(iu_rt_tc_vlan_pop) X(iu_rt_tc_csum_l3) X(iu_rt_tc_csum_l4)
+	X(iu_rt_tc_vlan_push) X(iu_rt_tc_vlan_pop) X(iu_rt_tc_csum_l3) X(iu_rt_tc_csum_l4) \
+	X(iu_rt_tc_redirect) X(iu_rt_tc_clone)
 
 static const struct {
 	const char *name;

@@ -24,8 +24,10 @@ struct {
 
 static long (*bpf_l3_csum_replace)(struct __sk_buff *skb, __u32 off, __u64 from, __u64 to, __u64 flags) = (void *)10;
 static long (*bpf_l4_csum_replace)(struct __sk_buff *skb, __u32 off, __u64 from, __u64 to, __u64 flags) = (void *)11;
+static long (*bpf_clone_redirect)(struct __sk_buff *skb, __u32 ifindex, __u64 flags) = (void *)13;
 static long (*bpf_skb_vlan_push)(struct __sk_buff *skb, __u32 proto, __u32 tci) = (void *)18;
 static long (*bpf_skb_vlan_pop)(struct __sk_buff *skb) = (void *)19;
+static long (*bpf_redirect)(__u32 ifindex, __u64 flags) = (void *)23;
 static long (*bpf_get_stackid)(void *ctx, void *map, __u64 flags) = (void *)27;
 static long (*bpf_skb_change_tail)(struct __sk_buff *skb, __u32 len, __u64 flags) = (void *)38;
 static long (*bpf_skb_change_head)(struct __sk_buff *skb, __u32 len, __u64 flags) = (void *)43;
@@ -47,6 +49,7 @@ SEC("xdp") int harvest_xdp(struct xdp_md *ctx)
 	bpf_xdp_adjust_tail(ctx, 0);
 	bpf_xdp_load_bytes(ctx, 0, &b, sizeof(b));
 	bpf_xdp_store_bytes(ctx, 0, &b, sizeof(b));
+	bpf_redirect(0, 0);
 	return 2; /* XDP_PASS */
 }
 
@@ -59,6 +62,8 @@ SEC("tc") int harvest_tc(struct __sk_buff *skb)
 	bpf_skb_vlan_pop(skb);
 	bpf_l3_csum_replace(skb, 0, 0, 0, 2);
 	bpf_l4_csum_replace(skb, 0, 0, 0, 2);
+	bpf_redirect(0, 0);
+	bpf_clone_redirect(skb, 0, 0);
 	return 0;
 }
 

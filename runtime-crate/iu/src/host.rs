@@ -165,6 +165,18 @@ pub fn set_target(map: &'static impl Targets, key: u32, to: u32) {
     state::set_target(map.__address(), key, to);
 }
 
+/// Takes the index of the interface that a program last named to
+/// [`XdpContext::redirect`] or [`TcContext::redirect`].
+pub fn redirected() -> Option<u32> {
+    state::lock(&state::world().redirected).take()
+}
+
+/// Takes what programs have sent by [`TcContext::send_copy`], oldest first: the
+/// interface's index and the packet.
+pub fn copies() -> Vec<(u32, Vec<u8>)> {
+    std::mem::take(&mut *state::lock(&state::world().copies))
+}
+
 /// Whether interrupts would be off on this CPU: a lock or a guard is held.
 pub fn irqs_off() -> bool {
     state::irqs_off()
@@ -196,7 +208,7 @@ impl Packet {
         Packet { bytes: bytes.to_vec(), linear: usize::MAX, ifindex: 1, mark: 0 }
     }
 
-    /// At TC, only the first `n` bytes are linear.
+    /// Only the first `n` bytes are linear: at XDP, they are the first of several buffers.
     pub fn linear(mut self, n: usize) -> Packet {
         self.linear = n;
         self
@@ -222,12 +234,13 @@ impl Packet {
     /// Runs an XDP program. Bytes outside of the packet are not zero, as in the kernel.
     ///
     /// # Panics
-    /// If the packet is longer than [`XDP_MAX`], and if the program panics.
+    /// If the packet's first buffer is longer than [`XDP_MAX`], and if the program panics.
     pub fn xdp(&mut self, program: impl FnOnce(XdpContext<'_>) -> XdpAction) -> XdpAction {
-        assert!(self.bytes.len() <= XDP_MAX, "longer than an XDP packet");
-        let mut frame = XdpFrame::new(&self.bytes);
+        let first = self.linear.min(self.bytes.len());
+        assert!(first <= XDP_MAX, "longer than an XDP packet");
+        let mut frame = XdpFrame::new(&self.bytes, first);
         let verdict = state::run_xdp(&mut frame, program);
-        self.bytes = frame.memory[frame.head..frame.tail].to_vec();
+        self.bytes = frame.joined();
         verdict
     }
 
@@ -250,16 +263,19 @@ pub(crate) struct XdpFrame {
     memory: Vec<u8>,
     head: usize,
     tail: usize,
+    /// The other buffers, one after the other.
+    rest: Vec<u8>,
 }
 
 impl XdpFrame {
-    fn new(packet: &[u8]) -> Box<XdpFrame> {
+    fn new(packet: &[u8], first: usize) -> Box<XdpFrame> {
         let mut memory = std::vec![0xa5; HEADROOM + XDP_MAX];
-        let (head, tail) = (HEADROOM, HEADROOM + packet.len());
-        memory[head..tail].copy_from_slice(packet);
+        let (head, tail) = (HEADROOM, HEADROOM + first);
+        memory[head..tail].copy_from_slice(&packet[..first]);
+        let rest = packet[first..].to_vec();
         let null = std::ptr::null_mut();
         let ctx = abi::XdpBuff { data: null, data_end: null };
-        let mut frame = Box::new(XdpFrame { ctx, memory, head, tail });
+        let mut frame = Box::new(XdpFrame { ctx, memory, head, tail, rest });
         frame.refresh();
         frame
     }
@@ -270,20 +286,26 @@ impl XdpFrame {
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.tail - self.head
+        self.tail - self.head + self.rest.len()
+    }
+
+    fn joined(&self) -> Vec<u8> {
+        [&self.memory[self.head..self.tail], &self.rest].concat()
     }
 
     pub(crate) fn load(&self, off: usize, to: &mut [u8]) -> Result<(), Errno> {
         let end = off.checked_add(to.len()).ok_or(Errno::INVAL)?;
-        let packet = &self.memory[self.head..self.tail];
-        to.copy_from_slice(packet.get(off..end).ok_or(Errno::INVAL)?);
+        to.copy_from_slice(self.joined().get(off..end).ok_or(Errno::INVAL)?);
         Ok(())
     }
 
     pub(crate) fn store(&mut self, off: usize, from: &[u8]) -> Result<(), Errno> {
         let end = off.checked_add(from.len()).ok_or(Errno::INVAL)?;
-        let packet = &mut self.memory[self.head..self.tail];
-        packet.get_mut(off..end).ok_or(Errno::INVAL)?.copy_from_slice(from);
+        let mut all = self.joined();
+        all.get_mut(off..end).ok_or(Errno::INVAL)?.copy_from_slice(from);
+        let (first, rest) = all.split_at(self.tail - self.head);
+        self.memory[self.head..self.tail].copy_from_slice(first);
+        self.rest = rest.to_vec();
         Ok(())
     }
 
@@ -298,6 +320,22 @@ impl XdpFrame {
     }
 
     pub(crate) fn adjust_tail(&mut self, delta: i32) -> Result<(), Errno> {
+        // The last buffer grows; cut are the last ones first, down to the linear one.
+        if !self.rest.is_empty() {
+            let rest = self.rest.len().checked_add_signed(delta as isize);
+            if let Some(rest) = rest {
+                self.rest.resize(rest, 0);
+                return Ok(());
+            }
+            let left = self.len().checked_add_signed(delta as isize).ok_or(Errno::INVAL)?;
+            if left < ETH_HLEN {
+                return Err(Errno::INVAL);
+            }
+            self.rest.clear();
+            self.tail = self.head + left;
+            self.refresh();
+            return Ok(());
+        }
         let tail = self.tail.checked_add_signed(delta as isize).ok_or(Errno::INVAL)?;
         if tail > self.memory.len() || tail < self.head + ETH_HLEN {
             return Err(Errno::INVAL);
@@ -356,6 +394,13 @@ impl TcFrame {
         let (a, b) = bytes.split_at(linear.min(bytes.len()));
         (self.linear, self.paged) = (a.to_vec(), b.to_vec());
         self.refresh();
+    }
+
+    /// As it is now; the packet itself may get new memory by it.
+    pub(crate) fn copy(&mut self) -> Vec<u8> {
+        let all = self.joined();
+        self.set(&all, self.linear.len());
+        all
     }
 
     pub(crate) fn pull(&mut self, n: usize) -> Result<(), Errno> {

@@ -102,6 +102,19 @@ pub trait Type: Copy {
     }
 }
 
+/// Whether a type's name is a tracepoint's: `system/event`.
+pub(crate) const fn is_event(name: &str) -> bool {
+    let name = name.as_bytes();
+    let mut i = 0;
+    while i < name.len() {
+        if name[i] == b'/' {
+            return true;
+        }
+        i += 1;
+    }
+    false
+}
+
 /// Compares names when a program is compiled.
 pub(crate) const fn same(a: &str, b: &str) -> bool {
     let (a, b) = (a.as_bytes(), b.as_bytes());

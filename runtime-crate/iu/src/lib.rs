@@ -100,7 +100,7 @@ pub use iu_macros::{
 pub use iu_macros::{kconfig, kernel_enum, kernel_size, kernel_struct};
 pub use param::{Param, ParamValue};
 pub use probe::{KprobeContext, KretprobeContext, PerfEventContext, Regs, UprobeContext};
-pub use tc::{Behind, Change, TcAction, TcContext};
+pub use tc::{Behind, Change, TcAction, TcContext, Way};
 pub use tracepoint::TracepointContext;
 pub use tracing::{FentryContext, FexitContext, LsmAction, LsmContext, TpBtfContext};
 pub use xdp::{XdpAction, XdpContext};

@@ -17,6 +17,8 @@ pub enum TcAction {
     Shot = 2,
     /// The filter's next action decides (`cls_bpf` with actions; TCX takes it as [`Unspec`](Self::Unspec)).
     Pipe = 3,
+    /// Send to where [`TcContext::redirect`] said.
+    Redirect = 7,
 }
 
 /// A packet at the TC hook, ingress or egress.
@@ -155,6 +157,48 @@ impl TcContext<'_> {
         let flags = size | MANGLED_0 | if pseudo { PSEUDO } else { 0 };
         self.raw.csum_l4(off, from, to, flags)
     }
+
+    /// The verdict that sends the packet to the interface with this index. One that there
+    /// is not drops it. (`bpf_redirect`)
+    #[inline]
+    pub fn redirect(&self, ifindex: u32, way: Way) -> TcAction {
+        match self.raw.redirect(ifindex, way as u64) {
+            7 => TcAction::Redirect,
+            _ => TcAction::Shot,
+        }
+    }
+
+    /// Sends a copy of the packet, as it is now, to the interface with this index, at once;
+    /// the program goes on with its own. [`Errno::INVAL`] if there is no such interface.
+    /// What the copy meets on its way, other programs included, runs before this returns.
+    /// (`bpf_clone_redirect`)
+    ///
+    /// ```compile_fail,E0502
+    /// # use iu::prelude::*;
+    /// fn f(mut ctx: TcContext) {
+    ///     let old = ctx.linear();
+    ///     let _ = ctx.send_copy(1, iu::Way::Out);
+    ///     let _ = old[0];
+    /// }
+    /// ```
+    #[inline]
+    pub fn send_copy(&mut self, ifindex: u32, way: Way) -> Result<(), Errno> {
+        match self.raw.send_copy(ifindex, way as u64) {
+            // A device may say that it is congested (NET_XMIT_*), above 0.
+            n if n as i32 > 0 => Err(Errno::BUSY),
+            n => Errno::check(n),
+        }
+    }
+}
+
+/// Which way a packet goes through another interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u64)]
+pub enum Way {
+    /// Out of it.
+    Out = 0,
+    /// Into it, as if it had come from there (`BPF_F_INGRESS`).
+    In = 1,
 }
 
 /// Where [`TcContext::adjust_room`] makes room (`enum bpf_adj_room_mode`).

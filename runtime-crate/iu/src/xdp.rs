@@ -17,11 +17,16 @@ pub enum XdpAction {
     Pass = 2,
     /// Send back out of the interface it came from.
     Tx = 3,
-    /// Send to where [`DevMap::redirect`](crate::map::DevMap::redirect) or its kin said.
+    /// Send to where [`XdpContext::redirect`], [`DevMap::redirect`](crate::map::DevMap::redirect) or
+    /// its kin said.
     Redirect = 4,
 }
 
 /// A packet at the XDP hook, before the network stack has seen it.
+///
+/// With `frags = "yes"` in the program's `attach`, a packet may be of several buffers, as
+/// jumbo frames and what a driver has put together are; without it, the kernel lets no such
+/// packet come here and may refuse interfaces that have them.
 ///
 /// Only the runtime makes one, for the time of one call. It stays on its CPU.
 /// Its slices are borrowed from it, so what moves the packet also ends them:
@@ -94,5 +99,16 @@ impl XdpContext<'_> {
     #[inline]
     pub fn adjust_tail(&mut self, delta: i32) -> Result<(), Errno> {
         self.raw.adjust_tail(delta)
+    }
+
+    /// The verdict that sends the packet out of the interface with this index. An index
+    /// that there is not, or a driver that cannot, drops the packet after the program has
+    /// returned. (`bpf_redirect`)
+    #[inline]
+    pub fn redirect(&self, ifindex: u32) -> XdpAction {
+        match self.raw.redirect(ifindex) {
+            4 => XdpAction::Redirect,
+            _ => XdpAction::Aborted,
+        }
     }
 }

@@ -29,6 +29,9 @@ pub(crate) struct State {
     pub(crate) params: Mutex<HashMap<usize, u64>>,
     pub(crate) log: Mutex<Vec<(u32, String)>>,
     pub(crate) task: Mutex<host::Task>,
+    /// Where the last redirection goes, by XDP and TC programs.
+    pub(crate) redirected: Mutex<Option<u32>>,
+    pub(crate) copies: Mutex<Vec<(u32, Vec<u8>)>>,
     /// Pieces of memory, those of user space with true, by their address.
     memory: Mutex<BTreeMap<(bool, u64), Vec<u8>>>,
     /// Nanoseconds; 0 follows the real clock.
@@ -144,6 +147,27 @@ pub(crate) unsafe fn iu_rt_xdp_adjust_head(ctx: *mut abi::XdpBuff, delta: i32) -
 pub(crate) unsafe fn iu_rt_xdp_adjust_tail(ctx: *mut abi::XdpBuff, delta: i32) -> u64 {
     // SAFETY: as above.
     unsafe { &mut *ctx.cast::<host::XdpFrame>() }.adjust_tail(delta).map_or_else(fail, |()| 0)
+}
+
+pub(crate) unsafe fn iu_rt_xdp_redirect(ifindex: u32) -> u64 {
+    *lock(&world().redirected) = Some(ifindex);
+    4
+}
+
+pub(crate) unsafe fn iu_rt_tc_redirect(ifindex: u32, _flags: u64) -> u64 {
+    *lock(&world().redirected) = Some(ifindex);
+    7
+}
+
+/// Interface 0 is none; a test may have any other.
+pub(crate) unsafe fn iu_rt_tc_clone(ctx: *mut abi::CtxTc, ifindex: u32, _flags: u64) -> u64 {
+    if ifindex == 0 {
+        return fail(Errno::INVAL);
+    }
+    // SAFETY: every context in user space is the first field of a frame.
+    let bytes = unsafe { &mut *ctx.cast::<host::TcFrame>() }.copy();
+    lock(&world().copies).push((ifindex, bytes));
+    0
 }
 
 pub(crate) unsafe fn iu_rt_tc_pull(ctx: *mut abi::CtxTc, len: u32) -> u64 {

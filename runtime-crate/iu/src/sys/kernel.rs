@@ -69,6 +69,9 @@ unsafe extern "C" {
         from: *const u8,
         len: u32,
     ) -> u64;
+    pub(crate) fn iu_rt_xdp_redirect(ifindex: u32) -> u64;
+    pub(crate) fn iu_rt_tc_redirect(ifindex: u32, flags: u64) -> u64;
+    pub(crate) fn iu_rt_tc_clone(ctx: *mut abi::CtxTc, ifindex: u32, flags: u64) -> u64;
     pub(crate) fn iu_rt_tc_pull(ctx: *mut abi::CtxTc, len: u32) -> u64;
     pub(crate) fn iu_rt_tc_load(ctx: *mut abi::CtxTc, off: u32, to: *mut u8, len: u32) -> u64;
     pub(crate) fn iu_rt_tc_store(ctx: *mut abi::CtxTc, off: u32, from: *const u8, len: u32) -> u64;

@@ -132,6 +132,12 @@ impl Xdp {
         // SAFETY: the context is valid for the call; no slice of it is alive.
         Errno::check(unsafe { rt::iu_rt_xdp_adjust_tail(self.0.as_ptr(), delta) })
     }
+
+    #[inline(always)]
+    pub(crate) fn redirect(&self, ifindex: u32) -> u64 {
+        // SAFETY: takes no pointer.
+        unsafe { rt::iu_rt_xdp_redirect(ifindex) }
+    }
 }
 
 impl Tc {
@@ -216,6 +222,18 @@ impl Tc {
     pub(crate) fn csum_l4(&mut self, off: u32, from: u64, to: u64, f: u64) -> Result<(), Errno> {
         // SAFETY: the context is valid for the call; no slice of it is alive.
         Errno::check(unsafe { rt::iu_rt_tc_csum_l4(self.0.as_ptr(), off, from, to, f) })
+    }
+
+    #[inline(always)]
+    pub(crate) fn redirect(&self, ifindex: u32, flags: u64) -> u64 {
+        // SAFETY: takes no pointer.
+        unsafe { rt::iu_rt_tc_redirect(ifindex, flags) }
+    }
+
+    #[inline(always)]
+    pub(crate) fn send_copy(&mut self, ifindex: u32, flags: u64) -> u64 {
+        // SAFETY: the context is valid for the call; no slice of it is alive.
+        unsafe { rt::iu_rt_tc_clone(self.0.as_ptr(), ifindex, flags) }
     }
 }
 

@@ -86,6 +86,7 @@ pub fn run(job: u8, ctx: &mut XdpContext) -> (XdpAction, Outcome) {
         19 => surroundings(),
         20 => guards(),
         21 => too_many(),
+        22 => buffers(ctx),
         _ => Err(0),
     };
     (XdpAction::Drop, outcome)
@@ -208,9 +209,10 @@ fn stacks() -> Outcome {
 fn devices(ctx: &mut XdpContext) -> (XdpAction, Outcome) {
     let missing = DEVS.redirect(ctx, 3, XdpAction::Tx) == XdpAction::Tx
         && DEVS_HASH.redirect(ctx, 1, XdpAction::Pass) == XdpAction::Pass;
-    // By the byte behind the job: which of the two maps to go by.
+    // By the byte behind the job: which of the two maps to go by, or the index itself.
     let verdict = match ctx.packet().get(15) {
         Some(0) => DEVS.redirect(ctx, 0, XdpAction::Drop),
+        Some(2) => ctx.redirect(crate::ifindex()),
         _ => DEVS_HASH.redirect(ctx, 1000, XdpAction::Drop),
     };
     let found = verdict == XdpAction::Redirect;
@@ -319,6 +321,23 @@ fn guards() -> Outcome {
     let again = Rcu::new();
     drop(rcu);
     drop(again);
+    Ok(())
+}
+
+/// A packet that is longer than one buffer.
+fn buffers(ctx: &mut XdpContext) -> Outcome {
+    let n = ctx.len();
+    ensure!(crate::RESULTS.get(crate::LENGTH) == Some(n as u64));
+    ensure!(ctx.packet().len() < n);
+    let mut end = [0; 4];
+    ensure!(ctx.load(n - 4, &mut end).is_ok() && &end == b"last");
+    // Over the end of the first buffer.
+    let at = ctx.packet().len() - 2;
+    ensure!(ctx.store(at, b"over").is_ok() && ctx.load(at, &mut end).is_ok() && &end == b"over");
+    ensure!(ctx.packet().ends_with(b"ov"));
+    ensure!(ctx.load(n - 3, &mut end) == Err(Errno::INVAL));
+    ensure!(ctx.adjust_tail(-100).is_ok() && ctx.len() == n - 100);
+    ensure!(ctx.load(n - 103, &mut end) == Err(Errno::INVAL));
     Ok(())
 }
 

@@ -28,6 +28,14 @@ macro_rules! ensure {
 /// What a job gives: nothing, or the line of a check.
 pub type Outcome = Result<(), u32>;
 
+/// Where user space puts the index of an interface, and the length of a packet.
+pub const IFINDEX: u32 = 62;
+pub const LENGTH: u32 = 61;
+/// [`IFINDEX`] as a job needs it.
+pub fn ifindex() -> u32 {
+    RESULTS.get(IFINDEX).unwrap_or(0) as u32
+}
+
 /// EtherType of the packets that ask (IEEE 802 local experimental).
 const ASKS: u16 = 0x88b5;
 
@@ -71,10 +79,11 @@ fn probe_tc(mut ctx: TcContext) -> TcAction {
         // Whoever set the map `cpus` knows which CPU this is to be.
         let _ = RESULTS.set(63, u64::from(cpu::id()) + 1);
     }
-    if job >= 32 {
-        note(job, tc::run(job, &mut ctx));
+    if job < 32 {
+        return TcAction::Unspec;
     }
-    TcAction::Unspec
+    note(job, tc::run(job, &mut ctx));
+    if job == tc::REDIRECT { ctx.redirect(ifindex(), iu::Way::Out) } else { TcAction::Unspec }
 }
 
 #[cfg(test)]

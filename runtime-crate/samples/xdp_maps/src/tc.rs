@@ -2,9 +2,12 @@
 //! Jobs at TC.
 
 use iu::prelude::*;
-use iu::{Behind, Change};
+use iu::{Behind, Change, Way};
 
-use crate::{Outcome, ensure};
+use crate::{Outcome, ensure, ifindex};
+
+/// The packet goes to the interface whose index user space has set.
+pub const REDIRECT: u8 = 38;
 
 pub fn run(job: u8, ctx: &mut TcContext) -> Outcome {
     match job {
@@ -14,6 +17,8 @@ pub fn run(job: u8, ctx: &mut TcContext) -> Outcome {
         35 => checksums(ctx),
         36 => room(ctx),
         37 => pages(ctx),
+        REDIRECT => Ok(()),
+        39 => copy(ctx),
         _ => Err(0),
     }
 }
@@ -68,6 +73,17 @@ fn room(ctx: &mut TcContext) -> Outcome {
         Ok(()) => ensure!(ctx.len() == n + 8),
         Err(e) => ensure!(e == Errno::NOTSUPP && ctx.len() == n),
     }
+    Ok(())
+}
+
+/// The copy has what the packet does not have any more.
+fn copy(ctx: &mut TcContext) -> Outcome {
+    ensure!(ctx.send_copy(0, Way::Out).is_err());
+    ensure!(ctx.store(20, b"copy").is_ok());
+    ensure!(ctx.send_copy(ifindex(), Way::Out).is_ok());
+    ensure!(ctx.store(20, b"mine").is_ok());
+    let mut here = [0; 4];
+    ensure!(ctx.load(20, &mut here).is_ok() && &here == b"mine");
     Ok(())
 }
 

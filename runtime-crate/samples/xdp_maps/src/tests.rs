@@ -45,8 +45,24 @@ fn jobs_at_xdp() {
 
 #[test]
 fn jobs_at_tc() {
-    for job in 32..=37 {
+    RESULTS.set(crate::IFINDEX, 7).unwrap();
+    for job in 32..=39 {
         packet(job).tc(probe_tc);
         assert_eq!(RESULTS.get(job.into()), Some(1), "job {job}");
     }
+    assert_eq!(host::redirected(), Some(7));
+    let copies = host::copies();
+    assert_eq!((copies.len(), copies[0].0, &copies[0].1[20..24]), (1, 7, &b"copy"[..]));
+}
+
+#[test]
+fn several_buffers() {
+    let mut bytes = std::vec![0; 5000];
+    bytes[12..15].copy_from_slice(&[0x88, 0xb5, 22]);
+    bytes[4996..].copy_from_slice(b"last");
+    RESULTS.set(crate::LENGTH, 5000).unwrap();
+    let mut p = Packet::new(&bytes).linear(3000);
+    p.xdp(probe);
+    assert_eq!(RESULTS.get(22), Some(1));
+    assert_eq!(p.bytes().len(), 4900);
 }
