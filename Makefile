@@ -48,7 +48,7 @@ AGENT_FILES := go.mod $(call find,kernel/vm/agent kernel/vm/wire,-name '*.go')
 
 .PHONY: build demo bench torture test lint gen fuzz miri oracle crash cycles kernel-hook clean bootstrap plugin runtime sysroot FORCE
 
-build: bin/iupkg $(LIB)/vm-agent $(LIB)/crate/.made $(LIB)/module/.made plugin runtime sysroot
+build: bin/iupkg $(LIB)/vm-agent $(LIB)/crate/.made $(LIB)/module/.made $(LIB)/profiles/.made plugin runtime sysroot
 
 bootstrap:
 	@KERNELS='$(KERNELS)' scripts/bootstrap
@@ -82,6 +82,12 @@ runtime: build/vmrun | bootstrap
 		MAKEFLAGS=-j$$(nproc) kernel/module/build.sh "$$release" "/usr/src/linux-headers-$$release" "$$dir/boot/vmlinuz-$$release" \
 			"$(LIB)/runtime/$$release"; \
 	done
+
+# Kernels that are known where an extension is built: a type that none of them has is misspelt.
+$(LIB)/profiles/.made: $(wildcard kernel/testdata/profiles/*.json)
+	rm -rf $(@D) && mkdir -p $(@D)
+	cp kernel/testdata/profiles/debian-6.1.json kernel/testdata/profiles/debian-6.12.json $(@D)/
+	touch $@
 
 # Copies of sources that `iupkg build` and `iupkg setup` use.
 $(LIB)/crate/.made: $(call find,runtime-crate)

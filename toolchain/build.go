@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/iupkg/iupkg/kernel"
@@ -63,6 +64,14 @@ type builder struct {
 // OutputDir is where Build leaves its results, in a project's folder.
 func OutputDir(dir string) string { return filepath.Join(dir, "target", "iupkg") }
 
+// variantDir is where BuildAll leaves object number n, from 0.
+func variantDir(dir string, n int) string {
+	if n == 0 {
+		return OutputDir(dir)
+	}
+	return filepath.Join(OutputDir(dir), "variants", strconv.Itoa(n))
+}
+
 // Build makes the object and the manifest of the project in opts.Dir. What was
 // there before is replaced only if all went well.
 func Build(ctx context.Context, opts Options) (*Result, error) {
@@ -70,6 +79,61 @@ func Build(ctx context.Context, opts Options) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := b.decideVariants(ctx); err != nil {
+		return nil, err
+	}
+	in, err := b.make(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.RemoveAll(filepath.Join(OutputDir(b.dir), "variants")); err != nil {
+		return nil, err
+	}
+	return b.write(OutputDir(b.dir), in)
+}
+
+// BuildAll makes an object for each way in which a kernel's configuration can decide the
+// [[variant]]s of the project: the one for which fewest hold where Build would leave it, each
+// further one in variants/N, N from 1. No kernel meets the requirements of two.
+// If a configuration is given, or there are no variants, it is Build.
+func BuildAll(ctx context.Context, opts Options) ([]*Result, error) {
+	b, err := newBuilder(opts)
+	if err != nil {
+		return nil, err
+	}
+	if opts.KernelConfig != "" || len(b.project.Variants) == 0 {
+		r, err := Build(ctx, opts)
+		return []*Result{r}, err
+	}
+	choices, err := variantChoices(b.project.Variants)
+	if err != nil {
+		return nil, err
+	}
+	// All are made before the first is written.
+	builders, made := make([]*builder, len(choices)), make([]*ingredients, len(choices))
+	for i, choice := range choices {
+		if builders[i], err = newBuilder(opts); err != nil {
+			return nil, err
+		}
+		builders[i].variants = choice
+		if made[i], err = builders[i].make(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if err := os.RemoveAll(filepath.Join(OutputDir(b.dir), "variants")); err != nil {
+		return nil, err
+	}
+	results := make([]*Result, len(choices))
+	for i := len(choices) - 1; i >= 0; i-- { // the one without a number last
+		if results[i], err = builders[i].write(variantDir(b.dir, i), made[i]); err != nil {
+			return nil, err
+		}
+	}
+	return results, nil
+}
+
+// make does all but leave the results. The variants are decided.
+func (b *builder) make(ctx context.Context) (*ingredients, error) {
 	if err := b.prepare(ctx); err != nil {
 		return nil, err
 	}
@@ -83,39 +147,31 @@ func Build(ctx context.Context, opts Options) (*Result, error) {
 	}
 	defer os.RemoveAll(work)
 
-	sources, views, err := b.compile(ctx, filepath.Join(work, fileArchive))
+	sources, err := b.compileAndLink(ctx, work)
 	if err != nil {
-		return nil, err
-	}
-	if err := b.scan(sources); err != nil {
-		return nil, err
-	}
-	if err := views.check(); err != nil {
-		return nil, err
-	}
-	if err := b.link(ctx, work); err != nil {
-		return nil, err
-	}
-	if err := b.split(ctx, work); err != nil {
 		return nil, err
 	}
 	object, report, err := b.finish(work)
 	if err != nil {
 		return nil, err
 	}
+	if err := b.checkKernelTypes(object, report); err != nil {
+		return nil, err
+	}
 	src, err := b.readSource(ctx, sources)
 	if err != nil {
 		return nil, err
 	}
-	return b.write(out, work, &ingredients{source: src, packages: b.tools.packages(ctx), object: object, report: report})
+	debug, err := os.ReadFile(filepath.Join(work, fileDebug))
+	if err != nil {
+		return nil, err
+	}
+	return &ingredients{source: src, packages: b.tools.packages(ctx), object: object, report: report, debug: debug}, nil
 }
 
 // prepare does what comes before the extension's own code is compiled.
 func (b *builder) prepare(ctx context.Context) (err error) {
 	if b.sysroot, err = b.tools.sysroot(ctx, b.cacheDir); err != nil {
-		return err
-	}
-	if err := b.decideVariants(ctx); err != nil {
 		return err
 	}
 	if err := b.makeTargetDir(); err != nil {
@@ -235,7 +291,10 @@ func (b *builder) setPrograms(object []byte, stacks map[string]uint32) error {
 }
 
 // write replaces the results, the manifest last.
-func (b *builder) write(out, work string, in *ingredients) (*Result, error) {
+func (b *builder) write(out string, in *ingredients) (*Result, error) {
+	if err := os.MkdirAll(out, 0o755); err != nil {
+		return nil, err
+	}
 	o, err := kernel.ReadObject(in.object)
 	if err != nil {
 		return nil, err
@@ -257,10 +316,6 @@ func (b *builder) write(out, work string, in *ingredients) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	debug, err := os.ReadFile(filepath.Join(work, fileDebug))
-	if err != nil {
-		return nil, err
-	}
 	name := filepath.Join(out, m.Name)
 	r := &Result{
 		ObjectPath:     name + ".o",
@@ -275,7 +330,7 @@ func (b *builder) write(out, work string, in *ingredients) (*Result, error) {
 		path string
 		data []byte
 	}{
-		{r.ObjectPath, in.object}, {r.DebugPath, debug}, {r.ReportPath, in.report},
+		{r.ObjectPath, in.object}, {r.DebugPath, in.debug}, {r.ReportPath, in.report},
 		{r.ProvenancePath, provenance}, {r.SBOMPath, sbom}, {r.ManifestPath, in.manifest},
 	} {
 		if err := writeFile(f.path, f.data, 0o644); err != nil {

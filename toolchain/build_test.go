@@ -42,6 +42,10 @@ func testLib(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	profiles, err := filepath.Abs("../kernel/testdata/profiles")
+	if err != nil {
+		t.Fatal(err)
+	}
 	// In one place for good, so that cargo compiles the crates once.
 	lib, err := filepath.Abs("../build/test-lib")
 	if err != nil {
@@ -50,7 +54,7 @@ func testLib(t *testing.T) string {
 	if err := os.MkdirAll(lib, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	for name, to := range map[string]string{"llvm": plugin, "crate": crates} {
+	for name, to := range map[string]string{"llvm": plugin, "crate": crates, "profiles": profiles} {
 		link := filepath.Join(lib, name)
 		if old, err := os.Readlink(link); err == nil && old == to {
 			continue
@@ -329,6 +333,13 @@ func TestBuildRefuses(t *testing.T) {
 		"build script":      {[3]string{"build.rs", "", "fn main() {}\n"}, "build.rs: an extension has no build script"},
 		"dependency":        {[3]string{"Cargo.toml", "[dependencies]\n", "[dependencies]\nevil = { path = \"evil\" }\n"}, ""},
 		"outside":           {item("const _: &str = include_str!(\"/etc/hostname\");\n"), "/etc/hostname: a source file is outside of the project"},
+		"unknown hook":      {[3]string{"iupkg.toml", `hook = "xdp"`, `hook = "netfilter"`}, `iupkg.toml:16:1: program.faulty.hook: "netfilter" is not a hook`},
+		"unknown attribute": {[3]string{src, "#[xdp", "#[netfilter"}, "--> src/lib.rs:17:3"},
+		"floating point":    {body("let _ = SEEN.set(0, (_ctx.packet().len() as f64 * 1.5) as u64);\n"), "floating point at src/lib.rs:19:"},
+		"SIMD":              {body("core::arch::x86_64::_mm_pause(); let _ = core::arch::x86_64::_mm_setzero_si128();\n"), "--> src/lib.rs:19:"},
+		"static too large":  {body("use core::sync::atomic::*;\nstatic HUGE: [AtomicU64; 5_000_000] = [const { AtomicU64::new(1) }; 5_000_000];\nlet _ = SEEN.set(0, HUGE[_ctx.packet().len()].load(Ordering::Relaxed));\n"), "large data is kept in maps at src/lib.rs:20"},
+		"kernel type":       {body("iu::kernel_struct! { struct no_such_struct { member: u32 } }\nlet s: no_such_struct = iu::kernel::Type::at(iu::kernel::Ptr::new(8));\nlet _ = SEEN.set(0, s.member().unwrap_or(0).into());\n"), "src/lib.rs:19: no known kernel has struct no_such_struct.member"},
+		"kernel member":     {body("iu::kernel_struct! { struct sk_buff { len: u32, lem: u32, other?: u32 } }\nlet s: sk_buff = iu::kernel::Type::at(iu::kernel::Ptr::new(8));\nlet _ = SEEN.set(0, (s.len().unwrap_or(0) + s.lem().unwrap_or(0) + s.other().map_or(0, |o| o.unwrap_or(0))).into());\n"), "src/lib.rs:19: no known kernel has struct sk_buff.lem"},
 		"large frame":       {body("let mut b = [0u8; 5000];\nfor i in 0..ctx_len(&_ctx) { b[i % 5000] = i as u8; }\nlet _ = SEEN.set(0, b[ctx_len(&_ctx) % 4999] as u64);\n"), "cannot find function `ctx_len`"},
 	} {
 		t.Run(name, func(t *testing.T) {

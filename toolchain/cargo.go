@@ -23,7 +23,9 @@ func (b *builder) cargo(ctx context.Context, log io.Writer, args ...string) ([]b
 	if b.opts.Offline {
 		args = append(args, "--offline")
 	}
-	rustflags := slices.Concat([]string{"--sysroot=" + b.sysroot}, codegenFlags)
+	// Debug information is the profile's and crateFlags', which would not be heard after these.
+	rustflags := slices.Concat([]string{"--sysroot=" + b.sysroot}, slices.DeleteFunc(slices.Clone(codegenFlags),
+		func(f string) bool { return strings.HasPrefix(f, "-Cdebuginfo") }))
 	for _, d := range b.deps() {
 		rustflags = append(rustflags, remap(d.dir, d.name+"-"+d.version))
 	}
@@ -35,14 +37,38 @@ func (b *builder) cargo(ctx context.Context, log io.Writer, args ...string) ([]b
 		env: slices.Concat(profile, []string{
 			"RUSTC=" + b.tools.rustc,
 			"RUSTC_WRAPPER=" + filepath.Join(b.targetDir, wrapperName),
-			"RUSTC_WORKSPACE_WRAPPER=",
 			"RUSTC_BOOTSTRAP=1",
 			"CARGO_TARGET_DIR=" + b.targetDir,
 			"IUPKG_ROOT=" + b.rootLib(),
 			"CARGO_ENCODED_RUSTFLAGS=" + strings.Join(rustflags, "\x1f"),
 		}),
 	}
+	// Set, even to nothing, it keeps cargo from remembering what rustc says of itself, which
+	// it then asks six times in each build.
+	if b.workspaceWrapper() {
+		c.env = append(c.env, "RUSTC_WORKSPACE_WRAPPER=")
+	}
 	return c.run(ctx)
+}
+
+// workspaceWrapper says whether some configuration that cargo reads may name one.
+func (b *builder) workspaceWrapper() bool {
+	homes := []string{os.Getenv("CARGO_HOME"), filepath.Join(os.Getenv("HOME"), ".cargo")}
+	for dir := b.targetDir; ; dir = filepath.Dir(dir) {
+		homes = append(homes, filepath.Join(dir, ".cargo"))
+		if dir == filepath.Dir(dir) {
+			break
+		}
+	}
+	for _, home := range homes {
+		for _, name := range []string{"config", "config.toml"} {
+			text, err := os.ReadFile(filepath.Join(home, name))
+			if home != "" && (err == nil && bytes.Contains(text, []byte("workspace-wrapper")) || err != nil && !errors.Is(err, os.ErrNotExist)) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 //go:embed rustc-wrapper.sh

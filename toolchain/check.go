@@ -35,6 +35,9 @@ type Diagnostic struct {
 func Check(ctx context.Context, opts Options) ([]Diagnostic, error) {
 	b, err := newBuilder(opts)
 	if err == nil {
+		err = b.decideVariants(ctx)
+	}
+	if err == nil {
 		err = b.prepare(ctx)
 	}
 	if err != nil {

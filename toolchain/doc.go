@@ -42,8 +42,17 @@
 // # Variants
 //
 // A [[variant]] of iupkg.toml is a Kconfig expression that the source asks for by
-// cfg(kconfig = "…"). Options.KernelConfig decides it, and the object requires what was
-// decided: the expression, or its opposite.
+// cfg(kconfig = "…"). The object requires what was decided: the expression, or its opposite.
+// BuildAll makes an object for each way in which a configuration can decide all of them (not
+// for those that contradict each other), at most 64: that for which fewest hold in
+// target/iupkg, each further one with the same files in target/iupkg/variants/N. Build makes the
+// one that Options.KernelConfig decides.
+//
+// # Types of maps
+//
+// The extension's own crate is compiled with full debug information; of it the pass says what
+// the parameters of each map's Rust type are, and their BTF goes into the object's section
+// kernel.SecTypes, which is not loaded. bpftool then prints keys and values by name.
 //
 // # Kernel types
 //

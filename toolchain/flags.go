@@ -48,4 +48,6 @@ var crateFlags = []string{
 	// A constant that takes forever to compute would take it of everyone who builds.
 	"-Flong-running-const-eval",
 	"-Zallow-features=",
+	// Types of maps' keys and values (types.go). What else is compiled has line tables only.
+	"-Cdebuginfo=2",
 }

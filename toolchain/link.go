@@ -19,6 +19,7 @@ const (
 	fileRaw     = "raw.o"
 	fileDebug   = "debug.o"
 	fileObject  = "object.o"
+	fileTypes   = "types.btf"
 )
 
 // Files that are left beside the object.
@@ -100,6 +101,9 @@ func (b *builder) split(ctx context.Context, work string) error {
 	if err := objcopy("--only-keep-debug", fileRaw, fileDebug); err != nil {
 		return err
 	}
-	return objcopy("--strip-debug", "--wildcard", "--remove-section=.note*", "--remove-section=.comment",
-		"--remove-section=.stack_sizes", "--remove-section=.eh_frame", "--remove-section=.llvm*", fileRaw, fileObject)
+	if err := objcopy("--strip-debug", "--wildcard", "--remove-section=.note*", "--remove-section=.comment",
+		"--remove-section=.stack_sizes", "--remove-section=.eh_frame", "--remove-section=.llvm*", fileRaw, fileObject); err != nil {
+		return err
+	}
+	return b.addTypes(work, objcopy)
 }

@@ -14,7 +14,7 @@ import (
 var leaks = regexp.MustCompile(`\bcore::(?:[A-Za-z_]+::)*(?:(forget|forget_unsized)\b|(ManuallyDrop::|MaybeUninit::)(?:<.*>::)?(new|write)\b)`)
 
 // spanOf is where a line of MIR is from: "// scope 0 at src/lib.rs:4:22: 4:42", "// + span: …".
-var spanOf = regexp.MustCompile(`(?:// (?:in )?scope \d+ at |// \+ span: )(.+?):(\d+):\d+: \d+:\d+`)
+var spanOf = regexp.MustCompile(`(?:// (?:return place )?(?:in )?scope \d+ at |// \+ span: )(.+?):(\d+):\d+: \d+:\d+`)
 
 // checkMIR reads the compiler's text of every body of the crate. It refuses
 //
@@ -86,7 +86,8 @@ func withoutStrings(line string) string {
 	return stringLiteral.ReplaceAllString(line, `""`)
 }
 
-var stringLiteral = regexp.MustCompile(`"(?:\\.|[^"\\])*"`)
+// The text of a character may be a quotation mark, which would start a string elsewhere.
+var stringLiteral = regexp.MustCompile(`'(?:\\[^']+|\\'|[^'\\])'|"(?:\\.|[^"\\])*"`)
 
 // lifetime is a named one, or a reference that has none left in the text.
 var lifetime = regexp.MustCompile(`&(?:'[A-Za-z_0-9]+)?|'[A-Za-z_][A-Za-z_0-9]*`)

@@ -62,7 +62,7 @@ type ingredients struct {
 	// What came out.
 	name, version, license string
 	object, manifest       []byte
-	report                 []byte
+	report, debug          []byte
 }
 
 func sha(data []byte) string { return fmt.Sprintf("%x", sha256.Sum256(data)) }

@@ -15,6 +15,8 @@ type passReport struct {
 		Name  string `json:"name"`
 		Entry string `json:"entry"`
 	} `json:"programs"`
+	Maps   []reportMap   `json:"maps"`
+	Relocs []reportReloc `json:"relocs"`
 }
 
 type reportFunction struct {

@@ -3,10 +3,14 @@
 package toolchain
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"regexp"
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/iupkg/iupkg/kernel"
 	"github.com/iupkg/iupkg/manifest"
@@ -47,6 +51,79 @@ func (b *builder) decideVariants(ctx context.Context) error {
 		b.variants = append(b.variants, variant{v.When, holds != manifest.TriN})
 	}
 	return nil
+}
+
+// maxVariants is how many objects a version may have (registry.MaxVariants).
+const maxVariants = 64
+
+// maxWorlds is how many configurations are tried to see which decisions are possible.
+const maxWorlds = 1 << 14
+
+var configWord = regexp.MustCompile(`"(?:\\.|[^"\\])*"|[A-Za-z0-9_]+`)
+
+// variantChoices lists the ways in which a configuration can decide conditions, those in
+// which fewest hold first. What no configuration can give, because the conditions contradict each
+// other or one implies another, is not among them.
+func variantChoices(list []manifest.Variant) ([][]variant, error) {
+	var exprs []*manifest.ConfigExpr
+	symbols, values := map[string]bool{}, map[string]bool{"n": true, "y": true}
+	for _, v := range list {
+		e, err := manifest.ParseConfigExpr(boolean(v.When))
+		if err != nil {
+			return nil, projectError("variant.when", "%v", err)
+		}
+		exprs = append(exprs, e)
+		e.Eval(func(sym string) (string, bool) { symbols[sym] = true; return "", false })
+		for _, w := range configWord.FindAllString(e.String(), -1) {
+			if text, err := strconv.Unquote(w); err == nil {
+				values[text] = true
+			} else if n, err := strconv.ParseInt(w, 0, 64); err == nil {
+				for _, near := range []int64{n - 1, n, n + 1} { // of < and the like, either side
+					values[strconv.FormatInt(near, 10)] = true
+				}
+				values[w] = true
+			} else if w == "m" {
+				values["m"] = true
+			}
+		}
+	}
+	names, all := slices.Sorted(maps.Keys(symbols)), slices.Sorted(maps.Keys(values))
+	worlds := 1
+	for range names {
+		if worlds *= len(all); worlds > maxWorlds {
+			return nil, projectError("variant", "the conditions name too many symbols and values to tell which can hold together")
+		}
+	}
+	found := map[string][]variant{}
+	for world := range worlds {
+		config := map[string]string{}
+		for rest, i := world, 0; i < len(names); i++ {
+			config[names[i]] = all[rest%len(all)]
+			rest /= len(all)
+		}
+		var choice []variant
+		key := make([]byte, len(list))
+		for i, e := range exprs {
+			v, _ := e.Eval(func(sym string) (string, bool) { return config[sym], true })
+			choice = append(choice, variant{list[i].When, v != manifest.TriN})
+			key[i] = '0'
+			if choice[i].holds {
+				key[i] = '1'
+			}
+		}
+		found[string(key)] = choice
+	}
+	if len(found) > maxVariants {
+		return nil, projectError("variant", "%d objects would have to be built, at most %d are allowed", len(found), maxVariants)
+	}
+	keys := slices.SortedFunc(maps.Keys(found), func(a, b string) int {
+		return cmp.Or(strings.Count(a, "1")-strings.Count(b, "1"), strings.Compare(b, a))
+	})
+	out := make([][]variant, len(keys))
+	for i, k := range keys {
+		out[i] = found[k]
+	}
+	return out, nil
 }
 
 // variantFlags tell the compiler of the conditions.

@@ -83,6 +83,91 @@ func TestBuildVariants(t *testing.T) {
 	}
 }
 
+// Only what a configuration can decide is built.
+func TestVariantChoices(t *testing.T) {
+	for whens, want := range map[string]string{
+		"NUMA":                         "0 1",
+		"PREEMPT_RT; !PREEMPT_RT":      "10 01",
+		"A && B; A":                    "00 01 11",
+		"HZ = 250; HZ = 1000":          "00 10 01",
+		"HZ >= 250; HZ >= 1000":        "00 10 11",
+		`VERSION = "a b"; X86 && NUMA`: "00 10 01 11",
+		"A=m; A":                       "00 01 11",
+		"A || !A":                      "1",
+		"A; B; C; D; E; F; G":          "128 objects",
+		"A; B; C; D; E; F; G; H; I; J; K; L; M; N; O": "too many symbols",
+	} {
+		var list []manifest.Variant
+		for w := range strings.SplitSeq(whens, "; ") {
+			list = append(list, manifest.Variant{When: w})
+		}
+		choices, err := variantChoices(list)
+		if err != nil {
+			if !strings.Contains(err.Error(), want) {
+				t.Errorf("%s: %v, want %s", whens, err, want)
+			}
+			continue
+		}
+		var got []string
+		for _, c := range choices {
+			key := ""
+			for _, v := range c {
+				key += map[bool]string{false: "0", true: "1"}[v.holds]
+			}
+			got = append(got, key)
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("%s: %v, want %s", whens, got, want)
+		}
+	}
+}
+
+// A version has an object for each of its variants, and a project that has none any more
+// leaves none of them.
+func TestBuildAll(t *testing.T) {
+	lib := testLib(t)
+	dir := copySample(t, "spin", t.TempDir())
+	plain := [3]string{"Cargo.toml", `"../../iu"`, `"` + filepath.Join(lib, "crate", "iu") + `"`}
+	edit(t, dir, plain, [3]string{"iupkg.toml", "[program.", "[[variant]]\nwhen = \"NUMA\"\n\n[program."},
+		[3]string{"src/lib.rs", "use iu::prelude::*;\n", "use iu::prelude::*;\n#[cfg(kconfig = \"NUMA\")]\n#[map]\nstatic ONLY_NUMA: Array<u64, 1> = Array::new();\n"})
+	opts := Options{Dir: dir, LibDir: lib}
+	list, err := BuildAll(t.Context(), opts)
+	if err != nil || len(list) != 2 {
+		t.Fatal(list, err)
+	}
+	for i, want := range []struct {
+		dir, config string
+		maps        int
+	}{{"target/iupkg", "!(NUMA!=n)", 1}, {"target/iupkg/variants/1", "NUMA!=n", 2}} {
+		text, err := os.ReadFile(filepath.Join(dir, want.dir, "manifest.json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := manifest.Parse(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(m.Maps) != want.maps || m.Object != list[i].Manifest.Object || filepath.Dir(list[i].ObjectPath) != filepath.Join(dir, want.dir) ||
+			!slices.ContainsFunc(m.Requires.Config, func(s string) bool { return normal(t, s) == normal(t, want.config) }) {
+			t.Errorf("%s: %d maps, requires %v", want.dir, len(m.Maps), m.Requires.Config)
+		}
+	}
+	// A variant that does not compile leaves all as it was.
+	edit(t, dir, [3]string{"src/lib.rs", "static ONLY_NUMA: Array<u64, 1>", "static ONLY_NUMA: Array<u64, 0>"})
+	before := list[1].Manifest.Object.Digest
+	if _, err := BuildAll(t.Context(), opts); err == nil {
+		t.Error("a map without entries was built")
+	}
+	for _, f := range []string{list[0].ManifestPath, list[1].ManifestPath} {
+		if _, err := os.Stat(f); err != nil {
+			t.Error(err)
+		}
+	}
+	if text, err := os.ReadFile(list[1].ManifestPath); err != nil || !strings.Contains(string(text), before) {
+		t.Errorf("the variant was replaced: %v", err)
+	}
+}
+
 // The quick look finds what the build would, in the compiler's terms and its own.
 func TestCheck(t *testing.T) {
 	lib := testLib(t)

@@ -169,8 +169,8 @@ func (m *metadata) check(b *builder, lock []byte) (*crate, error) {
 		dep := dependency{name: p.Name, version: p.Version, dir: filepath.Dir(p.Manifest), license: p.License, linked: linked[i]}
 		if p.Source == nil && slices.Contains(ownCrates, p.Name) {
 			dep.dirHash, err = b.sameCrate(dep, p)
-		} else {
-			dep.checksum, err = vetted(known, locked, dep, p.Source)
+		} else if dep.checksum, err = vetted(known, locked, dep, p.Source); err == nil {
+			err = sameContent(dep)
 		}
 		if err == nil {
 			err = m.checkFeatures(p)
@@ -301,6 +301,36 @@ func vetted(known, locked []lockPackage, d dependency, source *string) (string, 
 		Why: fmt.Sprintf("run `cargo update -p %s --precise %s`", d.name, k.Version)}
 }
 
+// vettedSums has, for each crate of the registry, what compileHash is of its files. cargo checks
+// the archive that it fetches, but not the files that it unpacked once, nor those of a folder that
+// somebody's configuration puts in the registry's place.
+//
+//go:embed vetted.sums
+var vettedSums string
+
+func sameContent(d dependency) error {
+	want := ""
+	for line := range strings.Lines(vettedSums) {
+		if f := strings.Fields(line); len(f) == 3 && f[0] == d.name && f[1] == d.version {
+			want = f[2]
+		}
+	}
+	got, err := compileHash(d.dir)
+	if err != nil {
+		return err
+	}
+	if got != want {
+		return &RuleError{File: d.dir, Rule: fmt.Sprintf("the files of %s %s are not those that were vetted", d.name, d.version),
+			Why: "remove this folder, and whatever puts another source in the place of crates.io"}
+	}
+	return nil
+}
+
+// compileHash is the dirHash of what is compiled of a crate, its build script included.
+func compileHash(dir string) (string, error) {
+	return filesHash(dir, "Cargo.toml", "build.rs", "build", "src")
+}
+
 // sameCrate compares a crate of the toolchain that the project uses with the
 // toolchain's own copy.
 func (b *builder) sameCrate(d dependency, p *metaPackage) (string, error) {
@@ -331,26 +361,30 @@ func (b *builder) sameCrate(d dependency, p *metaPackage) (string, error) {
 	return got, nil
 }
 
-// crateHash is the dirHash of what cargo reads of a crate: Cargo.toml and src.
-func crateHash(dir string) (string, error) {
+// crateHash is the dirHash of what cargo reads of a crate of ours: Cargo.toml and src.
+func crateHash(dir string) (string, error) { return filesHash(dir, "Cargo.toml", "src") }
+
+// filesHash is the dirHash of files and folders in dir, of which all but the first may be missing.
+func filesHash(dir string, names ...string) (string, error) {
 	files := map[string][]byte{}
-	add := func(rel string) error {
-		data, err := os.ReadFile(filepath.Join(dir, rel))
-		files[filepath.ToSlash(rel)] = data
-		return err
-	}
-	if err := add("Cargo.toml"); err != nil {
-		return "", err
-	}
-	err := filepath.WalkDir(filepath.Join(dir, "src"), func(path string, e fs.DirEntry, err error) error {
-		if err != nil || e.IsDir() {
+	for i, name := range names {
+		err := filepath.WalkDir(filepath.Join(dir, name), func(path string, e fs.DirEntry, err error) error {
+			if i > 0 && errors.Is(err, fs.ErrNotExist) && path == filepath.Join(dir, name) {
+				return nil
+			}
+			if err != nil || e.IsDir() {
+				return err
+			}
+			rel, err := filepath.Rel(dir, path)
+			if err != nil {
+				return err
+			}
+			files[filepath.ToSlash(rel)], err = os.ReadFile(path)
 			return err
-		}
-		rel, err := filepath.Rel(dir, path)
+		})
 		if err != nil {
-			return err
+			return "", err
 		}
-		return add(rel)
-	})
-	return dirHash(files), err
+	}
+	return dirHash(files), nil
 }

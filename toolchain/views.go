@@ -135,6 +135,8 @@ func checkTokens(file string, toks []token) *RuleError {
 					return bad("#[zerocopy(crate = …)] is not allowed in an extension", "use #[iu::plain], or derive from iu::zerocopy")
 				}
 			}
+		case t.text == "ManuallyDrop" && !ofLayout(toks, i):
+			return bad("ManuallyDrop of core is not allowed in an extension", "a guard in it is not released")
 		case t.text == "for" && at(i+1) == "<" && strings.HasPrefix(at(i+2), "'"):
 			if !isCallable(toks, i+2) {
 				return bad("a higher-ranked bound other than a function's is not allowed in an extension",
@@ -143,6 +145,28 @@ func checkTokens(file string, toks []token) *RuleError {
 		}
 	}
 	return nil
+}
+
+// ofLayout says whether the ManuallyDrop at toks[i] is of `<T as ::iu::zerocopy::KnownLayout>::MaybeUninit`,
+// as zerocopy's derives write it: what is in a MaybeUninit is not dropped anyway, and nothing can be
+// put there. Any other can be made by Default, and filled by what Deref gives.
+func ofLayout(toks []token, i int) bool {
+	var text []string
+	depth := 0
+	for _, t := range toks[i+1:] {
+		text = append(text, t.text)
+		switch t.text {
+		case "<":
+			depth++
+		case ">":
+			depth--
+		}
+		if depth == 0 || len(text) > 1000 {
+			break
+		}
+	}
+	s := strings.Join(text, " ")
+	return strings.HasPrefix(s, "< <") && strings.HasSuffix(s, "as : : iu : : zerocopy : : KnownLayout > : : MaybeUninit >") && strings.Count(s, "MaybeUninit") == 1
 }
 
 // isCallable says whether fn(…), Fn(…), FnMut(…) or FnOnce(…) follows the lifetimes of a

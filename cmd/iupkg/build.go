@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/iupkg/iupkg/manifest"
 	"github.com/iupkg/iupkg/toolchain"
 )
 
@@ -22,19 +24,29 @@ func (a *app) buildCommand() *cobra.Command {
 		GroupID: groupPublisher,
 		Args:    atMostOneArg,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			r, err := a.build(cmd.Context(), dirArg(args), config)
+			list, err := a.build(cmd.Context(), dirArg(args), config)
 			if err != nil {
 				return err
 			}
 			if explain {
-				return a.explain(r)
+				return a.explain(list[0])
 			}
-			return a.ui.answer(r.Manifest, func(w io.Writer) {
-				fmt.Fprintln(w, r.ObjectPath)
+			var answer any = list[0].Manifest
+			if len(list) > 1 {
+				var all []*manifest.Manifest
+				for _, r := range list {
+					all = append(all, r.Manifest)
+				}
+				answer = map[string]any{"variants": all}
+			}
+			return a.ui.answer(answer, func(w io.Writer) {
+				for _, r := range list {
+					fmt.Fprintln(w, r.ObjectPath)
+				}
 			})
 		},
 	}
-	cmd.Flags().StringVar(&config, "kernel-config", "", "`file` with the kernel's configuration, to choose [[variant]]s by")
+	cmd.Flags().StringVar(&config, "kernel-config", "", "`file` with a kernel's configuration: build only the [[variant]] for it")
 	cmd.Flags().BoolVar(&explain, "explain", false, "say of every loop and function what is checked at run time, and why")
 	return cmd
 }
@@ -46,7 +58,8 @@ func dirArg(args []string) string {
 	return "."
 }
 
-func (a *app) build(ctx context.Context, dir, config string) (*toolchain.Result, error) {
+// build makes the object, or one for each variant that a version has.
+func (a *app) build(ctx context.Context, dir, config string) ([]*toolchain.Result, error) {
 	lib, err := libDir()
 	if err != nil {
 		return nil, err
@@ -58,14 +71,20 @@ func (a *app) build(ctx context.Context, dir, config string) (*toolchain.Result,
 		a.ui.workingAt(int64(done), int64(total), "building %s: %s", dir, what)
 	})
 	a.ui.working("building %s", dir)
-	r, err := toolchain.Build(ctx, toolchain.Options{Dir: dir, LibDir: lib, KernelConfig: config, Offline: a.offline, Stderr: a.ui,
+	list, err := toolchain.BuildAll(ctx, toolchain.Options{Dir: dir, LibDir: lib, KernelConfig: config, Offline: a.offline, Stderr: a.ui,
 		Builder: os.Getenv("IUPKG_BUILDER"), Version: iupkgVersion()})
 	a.ui.clearProgress()
 	if err != nil {
 		return nil, err
 	}
-	m := r.Manifest
+	m := list[0].Manifest
 	a.ui.step("built %s %s: %s, object of %s", m.Name, m.Version, count(len(m.Programs), "program"), size(m.Object.Size))
+	if len(list) > 1 {
+		a.ui.step("it has %s", count(len(list), "variant"))
+		for _, r := range list {
+			a.ui.more("  %s: for kernels with %s", r.ObjectPath, strings.Join(r.Manifest.Requires.Config, " && "))
+		}
+	}
 	for _, p := range m.Programs {
 		bound := "stack checked at run time"
 		if p.Stack > 0 {
@@ -73,5 +92,5 @@ func (a *app) build(ctx context.Context, dir, config string) (*toolchain.Result,
 		}
 		a.ui.more("  %s: %s, %s", p.Name, p.Hook, bound)
 	}
-	return r, nil
+	return list, nil
 }

@@ -169,7 +169,8 @@ private:
     // The whole object has IU_ABI_MAX_OBJECT: half of that for one static is what still can be placed.
     if (uint64_t Size = G.getDataLayout().getTypeAllocSize(G.getValueType()); Size > IU_ABI_MAX_OBJECT / 2)
       E.add("static", "static '" + pretty(Name) + "' has " + Twine(Size) + " bytes, at most " +
-                          Twine(IU_ABI_MAX_OBJECT / 2) + " are allowed: large data is kept in maps");
+                          Twine(IU_ABI_MAX_OBJECT / 2) + " are allowed: large data is kept in maps" +
+                          (where(G).empty() ? "" : " at " + where(G)));
     switch (sectionOf(G)) {
     case Section::None:
     case Section::Plain:

@@ -4,6 +4,7 @@
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/Demangle/Demangle.h"
 #include "llvm/IR/DebugInfoMetadata.h"
+#include "llvm/IR/GlobalVariable.h"
 #include "llvm/Support/Signals.h"
 #include "llvm/Support/raw_ostream.h"
 
@@ -40,6 +41,15 @@ std::string where(const DebugLoc &L) {
 std::string where(const Function &F) {
   if (const DISubprogram *S = F.getSubprogram())
     return (S->getFilename() + ":" + Twine(S->getLine())).str();
+  return "";
+}
+
+std::string where(const GlobalVariable &G) {
+  SmallVector<DIGlobalVariableExpression *, 1> Debug;
+  G.getDebugInfo(Debug);
+  for (const DIGlobalVariableExpression *E : Debug)
+    if (const DIGlobalVariable *V = E->getVariable())
+      return (V->getFilename() + ":" + Twine(V->getLine())).str();
   return "";
 }
 

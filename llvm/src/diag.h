@@ -35,6 +35,7 @@ private:
 // "src/lib.rs:7:5", or empty if there is no debug information.
 std::string where(const llvm::DebugLoc &L);
 std::string where(const llvm::Function &F);
+std::string where(const llvm::GlobalVariable &G);
 
 // The demangled name of a symbol, or the symbol.
 std::string pretty(llvm::StringRef Symbol);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "report.h"
 #include "diag.h"
+#include "types.h"
 
 #include "llvm/IR/DebugInfoMetadata.h"
 #include "llvm/IR/InstIterator.h"
@@ -80,6 +81,8 @@ std::string Report::json(Module &M, const CallGraph &G) {
   OS << formatv("{0:2}", json::Value(json::Object{{"schema", 1},
                                                   {"functions", std::move(Out)},
                                                   {"programs", std::move(Progs)},
+                                                  {"maps", mapTypes(M)},
+                                                  {"relocs", relocPlaces(M)},
                                                   {"stats", std::move(Stats)}}))
      << "\n";
   return Text;
