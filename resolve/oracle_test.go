@@ -340,6 +340,8 @@ func (p problem) String() string {
 	return fmt.Sprintf("%+v\nwant %v\ninstalled %+v", p.src, p.want, p.installed)
 }
 
+var oracleFirst = flag.Int("oracle-first", 0, "the first of them, to share them out among processes")
+
 var oracleCases = flag.Int("oracle-cases", 20_000, "how many random problems to put to the oracle; make oracle asks for a million")
 
 func cases(t *testing.T) int {
@@ -352,7 +354,7 @@ func cases(t *testing.T) int {
 func TestAgainstOracle(t *testing.T) {
 	n := cases(t)
 	solved, failed, lenientOnly := 0, 0, 0
-	for seed := range n {
+	for seed := *oracleFirst; seed < *oracleFirst+n; seed++ {
 		p := randomProblem(rand.New(rand.NewPCG(uint64(seed), 1)))
 		tab := p.table(false)
 		best := tab.best()
