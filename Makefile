@@ -146,7 +146,7 @@ kernel-hook: build
 	. scripts/env; dir=$$(mktemp -d /var/tmp/iupkg-debian-XXXXXX); trap 'rm -rf --one-file-system "$$dir"' EXIT; \
 		IUPKG_KERNEL_HOOK=$$dir go test -v -count=1 -timeout 1h ./cmd/iupkg -run TestKernelHook
 
-fuzz: | bootstrap
+fuzz: plugin | bootstrap
 	@scripts/fuzz $(FUZZTIME)
 
 oracle: | bootstrap
