@@ -134,7 +134,7 @@ func show(v float64) string { return strconv.FormatFloat(math.Round(v*100)/100, 
 func (f result) String() string {
 	s := fmt.Sprintf("%-34s %10s %s", f.Name, show(f.Value), f.Unit)
 	if f.Baseline != nil {
-		s += fmt.Sprintf(" (eBPF %s)", show(*f.Baseline))
+		s += fmt.Sprintf(" (baseline %s)", show(*f.Baseline))
 	}
 	if f.Boots != nil {
 		s += fmt.Sprintf(" boots %v", f.Boots)

@@ -167,7 +167,7 @@ func fetch(ctx context.Context, store *Store, env *Env, item *Item) (*Fetched, e
 	var blobs int
 	var bytes, received, expected int64
 	var mu sync.Mutex // a source may fetch several at once
-	counting := &Store{dir: store.dir, onPut: func(d string) {
+	counting := &Store{dir: store.dir, batch: &batch{files: map[string]string{}}, onPut: func(d string) {
 		mu.Lock()
 		defer mu.Unlock()
 		if store.onPut != nil {
@@ -189,6 +189,12 @@ func fetch(ctx context.Context, store *Store, env *Env, item *Item) (*Fetched, e
 	}}
 	f, err := env.Source.Fetch(ctx, item.Name, item.Digest, counting)
 	if err != nil {
+		if derr := counting.batch.drop(); derr != nil {
+			err = errors.Join(err, derr)
+		}
+		return nil, err
+	}
+	if err := counting.settle(); err != nil {
 		return nil, err
 	}
 	env.report(Event{Kind: EventFetched, Name: item.Name, Version: item.Version, Blobs: blobs, Bytes: bytes})

@@ -46,6 +46,8 @@ type Store struct {
 	onBytes func(n int)
 	// onExpect is told how many of an artifact are to come.
 	onExpect func(n int64)
+	// batch, if there is one, has what is put until settle.
+	batch *batch
 }
 
 // told passes on how much was read.
@@ -62,12 +64,11 @@ func (t told) Read(p []byte) (int, error) {
 
 // Has says whether a blob of that name is there. Its bytes are not looked at.
 func (s *Store) Has(digest string) bool {
-	path, err := s.path(digest)
-	if err != nil {
-		return false
+	if _, ok := s.batch.find(digest); ok {
+		return true
 	}
-	fi, err := os.Stat(path)
-	return err == nil && fi.Mode().IsRegular()
+	path, err := s.path(digest)
+	return err == nil && isFile(path)
 }
 
 // Size is the blob's length in bytes.
@@ -89,6 +90,9 @@ func (s *Store) Get(digest string) ([]byte, error) {
 	path, err := s.path(digest)
 	if err != nil {
 		return nil, err
+	}
+	if file, ok := s.batch.find(digest); ok {
+		path = file
 	}
 	f, err := os.Open(path)
 	if err != nil {
@@ -156,6 +160,15 @@ func (s *Store) Put(digest string, r io.Reader) (err error) {
 	}
 	if found := sum(h); found != digest {
 		return &CorruptBlob{Digest: digest, Found: found}
+	}
+	if s.batch != nil {
+		if err := f.Chmod(0o644); err != nil {
+			return err
+		}
+		if err := f.Close(); err != nil {
+			return err
+		}
+		return s.batch.add(digest, f.Name())
 	}
 	existed := s.Has(digest)
 	if err := settle(f, path); err != nil {
