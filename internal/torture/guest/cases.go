@@ -11,6 +11,7 @@ import (
 	"github.com/iupkg/iupkg/internal/torture/point"
 	"github.com/iupkg/iupkg/internal/torture/wire"
 	"github.com/iupkg/iupkg/kernel"
+	"github.com/iupkg/iupkg/manifest"
 )
 
 // property is one thing that a program can do wrong.
@@ -59,9 +60,9 @@ type testCase struct {
 func (c *testCase) name() string { return c.property.name + "." + c.context + "." + c.hook }
 
 // cases lists what can be done with the programs of an extension.
-func (e *extension) cases() []*testCase {
+func cases(programs []manifest.Program, e *extension) []*testCase {
 	var all []*testCase
-	for _, p := range e.Programs {
+	for _, p := range programs {
 		for _, d := range drivers(p.Name) {
 			for _, what := range properties {
 				all = append(all, &testCase{what, string(p.Hook), e, p.Name, d})
