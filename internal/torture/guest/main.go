@@ -188,6 +188,11 @@ func (s *suite) races(ctx context.Context) error {
 }
 
 func (s *suite) replacements(ctx context.Context) error {
+	if s.wants("replace-in-slot.softirq.xdp") {
+		if err := s.say(s.takeCase(ctx, s.dir, max(2, s.scaled(takeRuns)))); err != nil {
+			return err
+		}
+	}
 	if !s.wants("replace.softirq.xdp") {
 		return nil
 	}

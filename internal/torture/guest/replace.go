@@ -4,11 +4,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"sync/atomic"
 	"time"
 
+	"github.com/cilium/ebpf"
 	"github.com/iupkg/iupkg/internal/sideload"
 	"github.com/iupkg/iupkg/internal/torture/wire"
 	"github.com/iupkg/iupkg/kernel"
@@ -63,59 +65,21 @@ func (m *machine) replace(ctx context.Context, dir sideload.Folder, r *wire.Case
 	if err != nil {
 		return err
 	}
-	var stop atomic.Bool
-	sent := make(chan uint64)
-	failed := make(chan error, 1)
-	go func() {
-		var n uint64
-		for !stop.Load() {
-			if err := m.send("xdp", 8); err != nil {
-				failed <- err
-				break
-			}
-			n += 8
-			time.Sleep(200 * time.Microsecond) // the pair's queue is short
-		}
-		sent <- n
-	}()
-	for i := range r.Runs {
-		next, err := kernel.Replace(ctx, now, specs[(i+1)%2])
+	i := 0
+	if err := m.underPackets(e.maps["counted"], r, func() error {
+		i++
+		next, err := kernel.Replace(ctx, now, specs[i%2])
 		if err != nil {
-			stop.Store(true)
-			return fmt.Errorf("cycle %d: %w", i, err)
+			return err
 		}
 		if len(next.Notices) > 0 {
-			stop.Store(true)
-			return fmt.Errorf("cycle %d: %q", i, next.Notices)
+			return fmt.Errorf("%q", next.Notices)
 		}
 		now = next
-		r.Survived++
-	}
-	stop.Store(true)
-	n := <-sent
-	select {
-	case err := <-failed:
+		return nil
+	}); err != nil {
 		return err
-	default:
 	}
-	var counted [2]uint64
-	for began := time.Now(); ; time.Sleep(10 * time.Millisecond) {
-		for i := range counted {
-			if err := e.maps["counted"].Lookup(uint32(i), &counted[i]); err != nil {
-				return err
-			}
-		}
-		if counted[0]+counted[1] == n {
-			break
-		}
-		if time.Since(began) > 5*time.Second {
-			return fmt.Errorf("%d packets were sent, %v counted", n, counted)
-		}
-	}
-	if counted[0] == 0 || counted[1] == 0 {
-		return fmt.Errorf("of %d packets one version saw none: %v", n, counted)
-	}
-	r.Packets = n
 	more, err := grown(mark, slack)
 	if err != nil {
 		return err
@@ -142,4 +106,103 @@ func (m *machine) replace(ctx context.Context, dir sideload.Folder, r *wire.Case
 		return fmt.Errorf("%d leaks", r.Leaks)
 	}
 	return nil
+}
+
+// underPackets does r.Runs turns, in which two versions take each other's place, while packets
+// come in. Each of these must be counted by one of the two.
+func (m *machine) underPackets(count *ebpf.Map, r *wire.Case, turn func() error) error {
+	var before, counted [2]uint64
+	read := func(to *[2]uint64) (err error) {
+		for i := range to {
+			err = errors.Join(err, count.Lookup(uint32(i), &to[i]))
+		}
+		return err
+	}
+	if err := read(&before); err != nil {
+		return err
+	}
+	var stop atomic.Bool
+	sent := make(chan uint64)
+	failed := make(chan error, 1)
+	go func() {
+		var n uint64
+		for !stop.Load() {
+			if err := m.send("xdp", 8); err != nil {
+				failed <- err
+				break
+			}
+			n += 8
+			time.Sleep(200 * time.Microsecond) // the pair's queue is short
+		}
+		sent <- n
+	}()
+	var err error
+	for i := uint64(0); i < r.Runs && err == nil; i++ {
+		if err = turn(); err != nil {
+			err = fmt.Errorf("cycle %d: %w", i, err)
+		} else {
+			r.Survived++
+		}
+	}
+	stop.Store(true)
+	r.Packets = <-sent
+	select {
+	case serr := <-failed:
+		err = errors.Join(err, serr)
+	default:
+	}
+	if err != nil {
+		return err
+	}
+	for began := time.Now(); ; time.Sleep(10 * time.Millisecond) {
+		if err := read(&counted); err != nil {
+			return err
+		}
+		for i := range counted {
+			counted[i] -= before[i]
+		}
+		if counted[0]+counted[1] == r.Packets {
+			break
+		}
+		if time.Since(began) > 5*time.Second {
+			return fmt.Errorf("%d packets were sent, %v counted", r.Packets, counted)
+		}
+	}
+	if counted[0] == 0 || counted[1] == 0 {
+		return fmt.Errorf("of %d packets one version saw none: %v", r.Packets, counted)
+	}
+	return nil
+}
+
+// takeRuns is how often, on each of the kernels.
+const takeRuns = 10_000
+
+// takeCase is the step of a replacement that packets meet, alone: both versions are loaded and
+// take each other's place in the slot.
+func (m *machine) takeCase(ctx context.Context, dir sideload.Folder, runs uint64) wire.Case {
+	r := wire.Case{Property: "replace-in-slot", Context: "softirq", Hook: "xdp", Runs: runs}
+	err := func() error {
+		a, err := newArena(ctx, dir)
+		if err != nil {
+			return err
+		}
+		second, i := &a.versions[1], 0
+		err = with(func(d *kernel.Device) error {
+			if err := a.load(d, second); err != nil {
+				return err
+			}
+			return d.SetParam(second.id.Load(), 0, 1) // counts in a place of its own
+		})
+		if err == nil {
+			err = m.underPackets(a.counted, &r, func() error {
+				i++
+				return with(func(d *kernel.Device) error { return a.attach(d, &a.versions[i%2]) })
+			})
+		}
+		return errors.Join(err, a.close(ctx))
+	}()
+	if err != nil {
+		r.Wrong = err.Error()
+	}
+	return r
 }
