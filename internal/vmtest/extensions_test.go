@@ -6,26 +6,38 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 )
 
-// exts are the extensions other than bmc, each with what checks it from outside, in a machine that
-// has booted once for all.
-var exts = []struct {
+type ext struct {
 	name  string
 	check func(b *bed)
 	// A parameter out of its range, and what the refusal must name.
 	bad, says string
-}{
-	{"syscall-latency", (*bed).syscallLatency, "every=0", "1000000"},
 }
 
+// exts are the extensions other than bmc, each with what checks it from outside, in a machine that
+// has booted once for all.
+var exts = []ext{
+	{"syscall-latency", (*bed).syscallLatency, "every=0", "1000000"},
+	{"sni-filter", (*bed).sniFilter, "port=65536", "65535"},
+	{"matcher", (*bed).matcher, "port=65536", "65535"},
+	{"errinject", (*bed).errinject, "errno=0", "133"},
+	{"l4lb", (*bed).l4lb, "idle_s=0", "86400"},
+}
+
+// IUPKG_EXTS=NAME,... tries these only, IUPKG_EXTS_KERNEL=6.1 another kernel.
 func TestExtensions(t *testing.T) {
 	kernel := "6.12"
 	if k := os.Getenv("IUPKG_EXTS_KERNEL"); k != "" {
 		kernel = k
+	}
+	exts := slices.Clone(exts)
+	if only := os.Getenv("IUPKG_EXTS"); only != "" {
+		exts = slices.DeleteFunc(exts, func(x ext) bool { return !slices.Contains(strings.Split(only, ","), x.name) })
 	}
 	b := newBed(t, kernel)
 	for _, x := range exts {
@@ -33,6 +45,7 @@ func TestExtensions(t *testing.T) {
 	}
 	b.run(0, nil, "setup")
 	b.run(0, nil, "trust", "add", b.TrustFile())
+	b.fabric()
 	before := b.state()
 	for _, x := range exts {
 		name, _, _ := strings.Cut(x.bad, "=")
@@ -88,6 +101,18 @@ func (b *bed) mapBytes(name, m, key string) []byte {
 		raw = append(raw, byte(n))
 	}
 	return raw
+}
+
+// setMap is the command that writes an entry of an extension's map, bytes in hex.
+func setMap(name, m, key, value string) string {
+	return fmt.Sprintf("bpftool map update pinned /sys/fs/bpf/iupkg/%s/maps/%s key hex %s value hex %s\n", name, m, key, value)
+}
+
+// text is a text as bytes in hex, with zeros up to size.
+func text(s string, size int) string {
+	raw := make([]byte, size)
+	copy(raw, s)
+	return fmt.Sprintf("% x", raw)
 }
 
 // le is a number as bpftool takes the bytes of a key or value.
@@ -148,5 +173,39 @@ func (b *bed) syscallLatency() {
 	}
 	if all := b.counters("syscall-latency"); all["calls"] < 1000 || all["p50_ns"] == 0 || all["p50_ns"] >= 20*ms || all["max_ns"] < 20*ms {
 		b.t.Errorf("all calls: %v", all)
+	}
+}
+
+func (b *bed) errinject() {
+	b.install("errinject")
+	b.shell("cp " + b.peer + " victim; cp victim bystander")
+	reads := func(who string, n int, said string) int {
+		return strings.Count(b.shell(fmt.Sprintf("./%s read /etc/hostname %d", who, n)), said)
+	}
+	rule := func(operations, errno, perMillion, limit uint64) string {
+		return setMap("errinject", "targets", le(0, 4), strings.Join([]string{
+			text("victim", 16), le(0, 4), le(operations, 4), le(errno, 4), le(perMillion, 4), le(0, 8), le(limit, 8),
+		}, " "))
+	}
+	const open, read = 1, 2
+	b.shell(rule(read, 5, 1_000_000, 0))
+	if n := reads("victim", 10, "read /etc/hostname: input/output error"); n != 10 {
+		b.t.Errorf("%d of 10 reads failed", n)
+	}
+	if n := reads("bystander", 10, "read\n"); n != 10 {
+		b.t.Errorf("%d of 10 reads of another succeeded", n)
+	}
+	b.shell(rule(open, 23, 500_000, 0))
+	if n := reads("victim", 100, "open /etc/hostname: too many open files in system"); n < 25 || n > 75 {
+		b.t.Errorf("%d of 100 opens failed, of which half should", n)
+	}
+	// Counted from the first open on, that of the run before included.
+	done := b.word("errinject", "progress", 1)
+	b.shell(rule(open, 13, 1_000_000, done+20))
+	if n := reads("victim", 100, "permission denied"); n < 10 || n > 20 {
+		b.t.Errorf("%d opens failed, of which 20 should, those of the start included", n)
+	}
+	if c := b.counters("errinject"); c["read"] < 10 || c["open"] < 45 || c["connect"] != 0 {
+		b.t.Errorf("counters: %v", c)
 	}
 }

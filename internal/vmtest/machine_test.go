@@ -27,6 +27,8 @@ type bed struct {
 	t   *testing.T
 	ctx context.Context
 	m   *vm.Machine
+	// peer is the program at the other end, once fabric has built it.
+	peer string
 }
 
 func newBed(t *testing.T, kernel string) *bed {
