@@ -143,6 +143,17 @@ type abiProg struct {
 	Args    uint64
 }
 
+// MapRole is what the runtime does for a map, enum iu_map_role.
+type MapRole uint32
+
+// The roles.
+const (
+	MapRoleNone  MapRole = 0
+	MapRoleSized MapRole = 1 // its size is chosen when it is made
+	MapRoleGaps  MapRole = 2 // counts when programs may have missed something
+	mapRoleMax           = MapRoleGaps
+)
+
 type abiMap struct {
 	Name       [abiNameLen]byte
 	Type       uint32
@@ -153,7 +164,8 @@ type abiMap struct {
 	Stride     uint32
 	Map        uint64
 	Data       uint64
-	Reserved   uint64
+	Role       uint32
+	Reserved   uint32
 }
 
 type abiParam struct {

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
 )
 
@@ -45,9 +46,10 @@ type ObjectMap struct {
 	Type       uint32 // enum bpf_map_type
 	KeySize    uint32
 	ValueSize  uint32
-	MaxEntries uint32
+	MaxEntries uint32 // the most, if Role is MapRoleSized
 	Flags      uint32
 	Key, Value btf.Type // nil: no types are known (SecTypes)
+	Role       MapRole
 }
 
 // ObjectParam is one struct iu_abi_param.
@@ -247,7 +249,16 @@ func (o *Object) readMaps(im *image) error {
 		if m.MaxEntries == 0 && m.ValueSize != 0 {
 			return fmt.Errorf("map %s: no entries", name)
 		}
-		o.Maps = append(o.Maps, ObjectMap{Name: name, Type: m.Type, KeySize: m.KeySize, ValueSize: m.ValueSize, MaxEntries: m.MaxEntries, Flags: m.MapFlags})
+		role := MapRole(m.Role)
+		switch {
+		case role > mapRoleMax:
+			return fmt.Errorf("map %s: unknown role %d", name, m.Role)
+		case role != MapRoleNone && (ebpf.MapType(m.Type) != ebpf.Array || m.MapFlags != 0):
+			return fmt.Errorf("map %s: only a plain array has a role", name)
+		case role == MapRoleGaps && (m.ValueSize != 8 || m.MaxEntries != 1):
+			return fmt.Errorf("map %s: the map of gaps is not one number", name)
+		}
+		o.Maps = append(o.Maps, ObjectMap{Name: name, Type: m.Type, KeySize: m.KeySize, ValueSize: m.ValueSize, MaxEntries: m.MaxEntries, Flags: m.MapFlags, Role: role})
 	}
 	return nil
 }

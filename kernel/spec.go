@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"strconv"
 
 	"github.com/iupkg/iupkg/manifest"
 )
@@ -99,6 +100,9 @@ func (s *LoadSpec) plan() (*plan, error) {
 	if p.policies, err = s.Manifest.Policies(s.Params); err != nil {
 		return nil, &ParamError{err}
 	}
+	if err := p.sizeMaps(); err != nil {
+		return nil, err
+	}
 	for i := range s.Manifest.Programs {
 		target, err := s.Manifest.Programs[i].Target(p.texts)
 		if err != nil {
@@ -123,6 +127,25 @@ func (s *LoadSpec) plan() (*plan, error) {
 // kernel's to check (include/linux/module_signature.h).
 func isSigned(signed, module []byte) bool {
 	return len(signed) > len(module) && bytes.HasPrefix(signed, module) && bytes.HasSuffix(signed, []byte("~Module signature appended~\n"))
+}
+
+// sizeMaps gives the maps whose size is for the user to say that size.
+func (p *plan) sizeMaps() error {
+	for i := range p.Manifest.Maps {
+		by, m := p.Manifest.Maps[i].Entries, &p.object.Maps[i]
+		if by == "" {
+			continue
+		}
+		if m.Role != MapRoleSized {
+			return fmt.Errorf("map %s: the manifest has a parameter for its size, in the object it is fixed", m.Name)
+		}
+		n, err := strconv.ParseUint(p.texts[by], 10, 32)
+		if err != nil || n == 0 || n > uint64(m.MaxEntries) {
+			return &ParamError{fmt.Errorf("%s is %s: map %s takes 1 to %d entries", by, p.texts[by], m.Name, m.MaxEntries)}
+		}
+		m.MaxEntries = uint32(n)
+	}
+	return nil
 }
 
 // sameAsManifest compares what both the manifest and the object say. The
@@ -153,7 +176,7 @@ func (p *plan) sameAsManifest() error {
 	}
 	for i := range m.Maps {
 		a, b := &m.Maps[i], &o.Maps[i]
-		if (ObjectMap{a.Name, a.Type, a.KeySize, a.ValueSize, a.MaxEntries, a.Flags, b.Key, b.Value}) != *b {
+		if (ObjectMap{a.Name, a.Type, a.KeySize, a.ValueSize, a.MaxEntries, a.Flags, b.Key, b.Value, b.Role}) != *b {
 			return fmt.Errorf("map %s is %+v, in the object %+v", a.Name, *a, *b)
 		}
 	}

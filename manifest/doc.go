@@ -68,6 +68,8 @@
 //	  stack         proven bound of its stack; 0 or none: checked at run time
 //	maps          at most 64: unique name, type (enum bpf_map_type), keySize,
 //	              valueSize, maxEntries, flags; migrate (drop, copy), optional;
+//	              entries, optional: the parameter that says how many entries it
+//	              gets, a u64 with a range within 1 to maxEntries;
 //	              counters, optional: at most 64 unique names of the first values of
 //	              an array of 64-bit numbers, per CPU or not
 //	selftests     at most 64: name, optional; program, at xdp or tc; packet, 14 to
@@ -168,7 +170,9 @@
 //	                  Numbers beyond 63 bits are written as strings
 //	[map.NAME]        migrate: "drop" or "copy", what becomes of its entries when an
 //	                  upgrade brings one of another shape; counters = ["name"]: what
-//	                  its first values count, for iupkg status
+//	                  its first values count, for iupkg status; entries = "PARAM":
+//	                  the parameter that says how many entries it gets, for a map
+//	                  whose type leaves that open
 //	[[selftest]]      name; program; packet, hex; expect, a verdict: what
 //	                  iupkg install --canary runs
 //	[program.NAME]    hook; attach = { key = "value or ${param}" }; on-fault;

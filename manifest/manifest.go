@@ -107,6 +107,9 @@ type Map struct {
 	ValueSize  uint32 `json:"valueSize"`
 	MaxEntries uint32 `json:"maxEntries"`
 	Flags      uint32 `json:"flags,omitempty"`
+	// Entries names the parameter that says how many entries it gets, MaxEntries at
+	// most; empty: so many.
+	Entries string `json:"entries,omitempty"`
 	// Migrate is for upgrades from and, undone, to a version in which it is of
 	// another shape.
 	Migrate Migration `json:"migrate,omitempty"`

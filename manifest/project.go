@@ -38,6 +38,7 @@ type ProjectMap struct {
 	Name     string
 	Migrate  Migration
 	Counters []string
+	Entries  string
 }
 
 // ProjectPackage is [package].
@@ -101,6 +102,7 @@ type projectFile struct {
 type projectMap struct {
 	Migrate  Migration `toml:"migrate"`
 	Counters []string  `toml:"counters"`
+	Entries  string    `toml:"entries"`
 }
 
 type projectParam struct {
@@ -230,7 +232,10 @@ func (f *projectFile) project(at map[string]Position) (*Project, problems) {
 		probs.add("map."+name, CheckIdent(name))
 		probs.add("map."+name+".migrate", checkMigration(f.Map[name].Migrate))
 		probs.add("map."+name+".counters", checkCounters(f.Map[name].Counters))
-		p.Maps = append(p.Maps, ProjectMap{name, f.Map[name].Migrate, f.Map[name].Counters})
+		if by := f.Map[name].Entries; by != "" && !isParam(by) {
+			probs.addf("map."+name+".entries", "%.40q is no parameter", by)
+		}
+		p.Maps = append(p.Maps, ProjectMap{name, f.Map[name].Migrate, f.Map[name].Counters, f.Map[name].Entries})
 	}
 	checkSelfTests(&probs, "selftest", f.SelfTest, func(program string) (Hook, bool) {
 		q, ok := f.Program[program]

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -270,11 +271,29 @@ func (m *Manifest) validateMaps(p *problems) {
 			p.addf(f+".type", "is 0, which is no map")
 		}
 		p.add(f+".migrate", checkMigration(q.Migrate))
+		p.add(f+".entries", m.checkEntries(&q))
 		p.add(f+".counters", checkCounters(q.Counters))
 		if n := len(q.Counters); n > 0 && (q.Type != mapArray && q.Type != mapPerCPUArray || q.ValueSize != 8 || n > int(q.MaxEntries)) {
 			p.addf(f+".counters", "names %d values, but the map is no array of so many numbers of 64 bits", n)
 		}
 	}
+}
+
+// checkEntries says what is wrong with the parameter that gives a map its size.
+func (m *Manifest) checkEntries(q *Map) error {
+	if q.Entries == "" {
+		return nil
+	}
+	i := slices.IndexFunc(m.Params, func(p Param) bool { return p.Name == q.Entries })
+	if i < 0 {
+		return fmt.Errorf("%.40q is no parameter", q.Entries)
+	}
+	p := &m.Params[i]
+	most := Param{Name: p.Name, Type: ParamU64, Min: "1", Max: strconv.FormatUint(uint64(q.MaxEntries), 10)}
+	if p.Type != ParamU64 || p.Min == "" || p.Max == "" || most.Check(p.Min) != nil || most.Check(p.Max) != nil {
+		return fmt.Errorf("parameter %s has to be a u64 with a range within 1 to %d", p.Name, q.MaxEntries)
+	}
+	return nil
 }
 
 // Of enum bpf_map_type.

@@ -66,7 +66,7 @@ func (b *builder) makeManifest(o *kernel.Object, object []byte) (*manifest.Manif
 		if i < 0 {
 			return nil, projectError("map."+q.Name, "no #[map] of that name is in the source")
 		}
-		m.Maps[i].Migrate, m.Maps[i].Counters = q.Migrate, q.Counters
+		m.Maps[i].Migrate, m.Maps[i].Counters, m.Maps[i].Entries = q.Migrate, q.Counters, q.Entries
 	}
 	m.SelfTests = p.SelfTests
 	for i := range o.KRelocs {

@@ -2,6 +2,7 @@
 /* See abi.h. */
 #include "abi.h"
 
+#include <linux/bpf.h>
 #include <linux/elf.h>
 #ifdef __KERNEL__
 #include <linux/errno.h>
@@ -137,6 +138,12 @@ static int check_maps(struct iu_elf *e, __u32 count)
 			return bad(e, e->map, "malformed map name");
 		if (m.stride || m.map || m.data || m.reserved)
 			return bad(e, e->map, "reserved field of a map");
+		if (m.role >= IU_MAP_ROLES)
+			return bad(e, e->map, "unknown role of a map");
+		if (m.role != IU_MAP_ROLE_NONE && (m.type != BPF_MAP_TYPE_ARRAY || m.map_flags))
+			return bad(e, e->map, "role of a map that is no plain array");
+		if (m.role == IU_MAP_ROLE_GAPS && (m.value_size != sizeof(__u64) || m.max_entries != 1))
+			return bad(e, e->map, "map of gaps is not one number");
 	}
 	return 0;
 }

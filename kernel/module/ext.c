@@ -323,6 +323,8 @@ static const char *map_differs(const struct bpf_map *map, const struct iu_abi_ma
 	if ((map->map_type == BPF_MAP_TYPE_CPUMAP ||
 	     map->map_type == BPF_MAP_TYPE_PERF_EVENT_ARRAY) && map->max_entries < entries)
 		entries = map->max_entries;
+	if (want->role == IU_MAP_ROLE_SIZED && map->max_entries && map->max_entries < entries)
+		entries = map->max_entries;
 	if (map->max_entries != entries)
 		return "has another number of entries";
 	if (iu_map_has_special_fields(map))
@@ -362,6 +364,11 @@ int iu_ext_bind(struct iu_bind *a)
 
 			m->data = (unsigned long)array->value;
 			m->stride = array->elem_size;
+			if (m->role == IU_MAP_ROLE_SIZED)
+				m->max_entries = map->max_entries;
+			/* The map outlives every run: it is dropped once all have ended. */
+			if (m->role == IU_MAP_ROLE_GAPS)
+				ext->gaps = (atomic64_t *)array->value;
 		}
 		m->map = (unsigned long)map;
 		ext->bound[a->map] = map;

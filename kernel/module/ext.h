@@ -81,6 +81,7 @@ struct iu_ext {
 	struct iu_abi_kreloc *kreloc;	/* in the image */
 	DECLARE_BITMAP(resolved, IU_ABI_MAX_KRELOCS);	/* set by SET_KRELOC */
 	struct bpf_map *bound[IU_ABI_MAX_MAPS];	/* referenced; NULL: not bound yet */
+	atomic64_t *gaps;		/* value of the map of that role, NULL: it has none */
 	u32 nmaps, nparams, nkrelocs, nprogs;
 	struct iu_prog prog[];
 };
@@ -90,6 +91,13 @@ struct iu_ext {
  * read, the slots and the keyring's seal. Never held around a run.
  */
 extern struct mutex iu_mutex;
+
+/* Programs of it may have missed something. Any context. */
+static inline void iu_ext_gap(const struct iu_ext *ext)
+{
+	if (ext->gaps)
+		atomic64_inc(ext->gaps);
+}
 
 int iu_ext_init(void);
 void iu_ext_exit(void);

@@ -165,6 +165,7 @@ static u32 stopped(void *ctx, struct iu_prog *p)
 
 	this_cpu_dec(p->cpu->runs);
 	this_cpu_inc(p->cpu->skipped);
+	iu_ext_gap(p->ext);
 	if (resume && ktime_get_mono_fast_ns() >= resume &&
 	    cmpxchg(&p->resume, resume, 0) == resume) {
 		atomic_set(&p->strikes, 0);
@@ -257,6 +258,8 @@ asmlinkage u32 iu_landed(struct iu_frame *f)
 	unsigned int level = interrupt_context_level();
 	struct iu_prog *p = f->prog;
 
+	/* Before others can lock what is half written. */
+	iu_ext_gap(p->ext);
 	iu_held_release(f);
 	WRITE_ONCE(c->frame, f->prev);
 	if (owns_stack(c, level, f))
@@ -277,6 +280,7 @@ u32 iu_refuse_nesting(struct iu_prog *p)
 	struct iu_frame f = { .cause = IU_CAUSE_NESTING };
 
 	this_cpu_dec(p->cpu->runs);
+	iu_ext_gap(p->ext);
 	atomic64_inc(&p->faults[IU_CAUSE_NESTING]);
 	record(p, &f, ktime_get_mono_fast_ns());
 	return iu_hook_row(p->hook)->refused;

@@ -143,6 +143,20 @@ struct iu_abi_marker {
 	__u64 args;			/* as in iu_abi_prog */
 };					/* 56 bytes */
 
+enum iu_map_role {
+	IU_MAP_ROLE_NONE	= 0,
+	/* An array whose size is chosen when it is made: max_entries is the most here, and what the bound one has after that. */
+	IU_MAP_ROLE_SIZED	= 1,
+	/*
+	 * An array of one u64, to which the runtime adds whenever programs may have missed
+	 * something: one faulted, was not run as it is stopped or had no room, or they were
+	 * put into slots. It is added before locks that the run held are let go and before the
+	 * hook gets a verdict.
+	 */
+	IU_MAP_ROLE_GAPS	= 2,
+	IU_MAP_ROLES
+};
+
 /*
  * `map`, `data` and `stride` are zero in the object and are set by the runtime
  * when a BPF map is bound; the runtime refuses a map whose type, sizes or flags
@@ -158,7 +172,8 @@ struct iu_abi_map {
 	__u32 stride;			/* bytes between values; BPF_MAP_TYPE_ARRAY only */
 	__u64 map;			/* struct bpf_map * */
 	__u64 data;			/* first value; BPF_MAP_TYPE_ARRAY only, else 0 */
-	__u64 reserved;
+	__u32 role;			/* enum iu_map_role */
+	__u32 reserved;
 };					/* 80 bytes */
 
 enum iu_param_type {

@@ -187,6 +187,8 @@ static void attach_one(struct file *file, const struct iu_attach_one *it)
 	iu_prog_arm(p);
 	p->ext->started = true;
 	put_prog(it->slot, p);
+	/* What came before it was not for it to see. */
+	iu_ext_gap(p->ext);
 }
 
 int iu_slot_attach(struct file *file, const struct iu_attach_one *items, u32 count)

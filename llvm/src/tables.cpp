@@ -142,7 +142,10 @@ void checkMaps(Module &M, Findings &E) {
     Names.push_back(R.name());
     if (!R.number(offsetof(iu_abi_map, type), 4))
       R.bad("has no type");
-    R.zero(offsetof(iu_abi_map, stride), sizeof(iu_abi_map));
+    R.zero(offsetof(iu_abi_map, stride), offsetof(iu_abi_map, role));
+    if (uint64_t Role = R.number(offsetof(iu_abi_map, role), 4); Role >= IU_MAP_ROLES)
+      R.bad("has unknown role " + Twine(Role));
+    R.zero(offsetof(iu_abi_map, reserved), sizeof(iu_abi_map));
     if (G.isConstant())
       R.bad("is read-only");
   });

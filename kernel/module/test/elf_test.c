@@ -11,6 +11,7 @@
  * must neither upset the sanitizers nor be accepted with tables outside the file.
  * Prints "N passed, N failed"; exits 0 if none failed.
  */
+#include <linux/bpf.h>
 #include <elf.h>
 #include <errno.h>
 #include <stdbool.h>
@@ -310,6 +311,12 @@ CHANGE(prog_reloc, ((Elf64_Rela *)body(o, ".rela.iu.prog"))->r_offset += 8)
 CHANGE(map_bound, map(o)->map = 1)
 CHANGE(map_data, map(o)->data = 1)
 CHANGE(map_stride, map(o)->stride = 8)
+CHANGE(map_reserved, map(o)->reserved = 1)
+CHANGE(map_role, map(o)->role = IU_MAP_ROLES)
+CHANGE(map_role_of_hash, map(o)->role = IU_MAP_ROLE_SIZED; map(o)->type = BPF_MAP_TYPE_HASH)
+CHANGE(map_role_flags, map(o)->role = IU_MAP_ROLE_SIZED; map(o)->type = BPF_MAP_TYPE_ARRAY; map(o)->map_flags = 1)
+CHANGE(map_sized_ok, map(o)->role = IU_MAP_ROLE_SIZED; map(o)->type = BPF_MAP_TYPE_ARRAY; map(o)->map_flags = 0)
+CHANGE(map_gaps, map(o)->role = IU_MAP_ROLE_GAPS; map(o)->type = BPF_MAP_TYPE_ARRAY; map(o)->max_entries = 2)
 CHANGE(map_size, sh(o, IU_SEC_MAP)->sh_size -= 16)
 CHANGE(map_reloc, sh(o, ".rela.rodata")->sh_info = find(o, IU_SEC_MAP))
 CHANGE(param_type, param(o)->type = 4)
@@ -339,6 +346,7 @@ static const struct test tests[] = {
 #define NO(name, why) { #name, name, -ENOEXEC, why }
 #define BIG(name, why) { #name, name, -E2BIG, why }
 	OK(nothing), OK(rela_none), OK(rela_debug), OK(prog_stack_max), OK(param_signed_ok), OK(kreloc_huge_ok),
+	OK(map_sized_ok),
 	NO(empty, "shorter"), NO(short_header, "shorter"), NO(cut_table, "table outside"),
 	NO(magic, "ELF64"), NO(class32, "ELF64"), NO(big_endian, "ELF64"),
 	NO(executable, "relocatable"), NO(other_machine, "x86-64"), NO(entsize, "section table"),
@@ -372,6 +380,8 @@ static const struct test tests[] = {
 	NO(prog_verdict, "verdict"), NO(prog_verdict_tc, "verdict"), NO(prog_args, "arguments"),
 	NO(prog_name, "program name"), NO(prog_reloc, "where the ABI has none"),
 	NO(map_bound, "reserved"), NO(map_data, "reserved"), NO(map_stride, "reserved"),
+	NO(map_reserved, "reserved"), NO(map_role, "unknown role"), NO(map_role_of_hash, "no plain array"),
+	NO(map_role_flags, "no plain array"), NO(map_gaps, "not one number"),
 	NO(map_size, "another size"), NO(map_reloc, "where the ABI has none"),
 	NO(param_type, "type"), NO(param_default, "outside the range"),
 	NO(param_signed, "outside the range"), NO(param_bool, "boolean"),

@@ -176,8 +176,20 @@ pub struct Map {
     pub map: *mut c_void,
     /// First value, set by the runtime for arrays, else null.
     pub data: *mut u8,
+    /// One of [`map_role`].
+    pub role: u32,
     /// Zero.
-    pub reserved: u64,
+    pub reserved: u32,
+}
+
+/// `enum iu_map_role`.
+pub mod map_role {
+    /// None: a map as it is declared.
+    pub const NONE: u32 = 0;
+    /// An array of at most as many values as declared; the runtime sets `max_entries`.
+    pub const SIZED: u32 = 1;
+    /// The runtime counts in it how often programs may have missed something.
+    pub const GAPS: u32 = 2;
 }
 
 /// `enum iu_param_type`.

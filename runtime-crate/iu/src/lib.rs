@@ -109,9 +109,9 @@ pub use zerocopy;
 /// What an extension usually needs: `use iu::prelude::*;`
 pub mod prelude {
     pub use crate::map::{
-        Array, Bloom, CpuMap, DevMap, DevMapHash, Guard, HashMap, LockedArray, LpmTrie, LruHash,
-        LruPerCpuHash, PerCpuArray, PerCpuHash, PerfEventArray, Plain, Queue, RingBuf, Stack,
-        StackTrace,
+        Array, Bloom, CpuMap, DevMap, DevMapHash, Gaps, Guard, HashMap, LockedArray, LpmTrie,
+        LruHash, LruPerCpuHash, PerCpuArray, PerCpuHash, PerfEventArray, Plain, Queue, RingBuf,
+        SizedLockedArray, Stack, StackTrace,
     };
     pub use crate::mem::{KernelPtr, UserPtr};
     pub use crate::{

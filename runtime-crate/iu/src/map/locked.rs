@@ -59,6 +59,49 @@ impl<V: Plain, const N: u32> LockedArray<V, N> {
     }
 }
 
+/// As [`LockedArray`], but how many values there are is said at installation, by a
+/// parameter that the project file names: `[map.NAME] entries = "PARAMETER"`. `MAX` is the most.
+///
+/// On the host there are `MAX`, and 4096 at most.
+#[repr(transparent)]
+pub struct SizedLockedArray<V, const MAX: u32> {
+    cell: MapCell,
+    _value: PhantomData<V>,
+}
+
+// Without bounds, so that an error is about the type and not about this.
+impl<V, const MAX: u32> SizedLockedArray<V, MAX> {
+    #[doc(hidden)]
+    pub const fn __named(self, name: &str) -> Self {
+        SizedLockedArray { cell: self.cell.named(name), _value: PhantomData }
+    }
+}
+
+impl<V: Plain, const MAX: u32> SizedLockedArray<V, MAX> {
+    /// The initial value of a static with `#[map]`.
+    #[allow(clippy::new_without_default)]
+    pub const fn new() -> Self {
+        SizedLockedArray {
+            cell: MapCell::new::<u32, Locked<V>>(abi::map_type::ARRAY, MAX)
+                .with_role(abi::map_role::SIZED),
+            _value: PhantomData,
+        }
+    }
+
+    /// Number of values, one at least.
+    #[inline(always)]
+    #[allow(clippy::len_without_is_empty)]
+    pub fn len(&self) -> u32 {
+        self.cell.entries()
+    }
+
+    /// Locks value `i` until the guard is dropped; `None` beyond the end.
+    #[inline(always)]
+    pub fn lock(&self, i: u32) -> Option<Guard<'_, V>> {
+        Held::take(&self.cell, i, self.cell.entries()).map(|held| Guard { held })
+    }
+}
+
 /// Exclusive access to a value of a [`LockedArray`]; unlocks when dropped. It
 /// stays on its CPU.
 ///

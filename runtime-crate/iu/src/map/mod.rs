@@ -23,6 +23,7 @@
 //! map under a running program: here a program is exchanged with its maps, as a whole.
 
 mod array;
+mod gaps;
 mod hash;
 mod locked;
 mod lpm;
@@ -33,8 +34,9 @@ mod stack_trace;
 mod target;
 
 pub use array::Array;
+pub use gaps::Gaps;
 pub use hash::{HashMap, LruHash, LruPerCpuHash, PerCpuHash};
-pub use locked::{Guard, LockedArray};
+pub use locked::{Guard, LockedArray, SizedLockedArray};
 pub use lpm::LpmTrie;
 pub use percpu::PerCpuArray;
 pub use queue::{Bloom, Queue, Stack};
@@ -76,7 +78,7 @@ macro_rules! is_map {
 }
 
 is_map! {
-    Array<V> Bloom<V> CpuMap<> DevMap<> DevMapHash<> HashMap<K, V> LockedArray<V> LpmTrie<K, V>
+    Array<V> Bloom<V> CpuMap<> DevMap<> DevMapHash<> Gaps<> HashMap<K, V> LockedArray<V> LpmTrie<K, V>
     LruHash<K, V> LruPerCpuHash<K, V> PerCpuArray<V> PerCpuHash<K, V> PerfEventArray<> Queue<V>
-    RingBuf<> Stack<V> StackTrace<>
+    RingBuf<> SizedLockedArray<V> Stack<V> StackTrace<>
 }

@@ -90,7 +90,7 @@ impl Store {
             }
             map_type::STACK_TRACE => Store::Stacks,
             t => {
-                let n = desc.max_entries * if per_cpu(t) { CPUS } else { 1 };
+                let n = entries(desc) * if per_cpu(t) { CPUS } else { 1 };
                 Store::Array((0..n).map(|_| Value::new(desc.value_size)).collect())
             }
         }
@@ -152,11 +152,18 @@ pub(crate) unsafe fn iu_rt_map_lookup(map: *mut abi::Map, key: *const u8) -> *mu
     }
 }
 
+/// Values of an array. Where it is for the installation to say how many, it is not asked for the most.
+fn entries(desc: &abi::Map) -> u32 {
+    const SIZED: u32 = 4096;
+    if desc.role == abi::map_role::SIZED { desc.max_entries.min(SIZED) } else { desc.max_entries }
+}
+
 /// Place of an array's value; a per-CPU array gives this CPU's.
 fn index(desc: &abi::Map, key: &[u8]) -> Option<usize> {
     let i = u32::from_ne_bytes(key.try_into().ok()?);
     let cpu = if per_cpu(desc.map_type) { CPU.get() } else { 0 };
-    (i < desc.max_entries).then_some((cpu * desc.max_entries + i) as usize)
+    let n = entries(desc);
+    (i < n).then_some((cpu * n + i) as usize)
 }
 
 pub(crate) unsafe fn iu_rt_map_update(

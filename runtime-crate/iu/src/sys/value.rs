@@ -63,8 +63,23 @@ impl MapCell {
             stride: 0,
             map: ptr::null_mut(),
             data: ptr::null_mut(),
+            role: abi::map_role::NONE,
             reserved: 0,
         }))
+    }
+
+    /// With a role, see `enum iu_map_role`.
+    pub(crate) const fn with_role(self, role: u32) -> MapCell {
+        let mut m = self.0.into_inner();
+        m.role = role;
+        MapCell(UnsafeCell::new(m))
+    }
+
+    /// Number of values, of a map whose size is chosen when it is made.
+    #[inline(always)]
+    pub(crate) fn entries(&self) -> u32 {
+        // SAFETY: nobody writes the descriptor while a program can run.
+        unsafe { (*self.0.get()).max_entries }
     }
 
     pub(crate) const fn named(self, name: &str) -> MapCell {
