@@ -11,10 +11,10 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -172,14 +172,24 @@ func parseValues(body []byte, items map[string][]byte) (whole bool, err error) {
 	return false, nil
 }
 
-// rate asks for keys in turn from several clients at once for a while, and
-// returns answered requests per second. Every value is checked.
-func (m *memcached) rate(clients int, d time.Duration, items map[string][]byte) (float64, error) {
+// load is what several clients at once get out of a server.
+type load struct {
+	rate     float64 // requests answered per second
+	p50, p99 time.Duration
+}
+
+// absent is the key of an item that there never is.
+const absent = "absent"
+
+// load asks for keys in turn from several clients at once for a while, one of every ten requests for an item that there
+// is not if so. Every value is checked.
+func (m *memcached) load(clients int, d time.Duration, items map[string][]byte, absents bool) (load, error) {
 	keys := make([]string, 0, len(items))
 	for key := range items {
 		keys = append(keys, key)
 	}
-	var answered atomic.Uint64
+	var mu sync.Mutex
+	var took []time.Duration
 	errs := make(chan error, clients)
 	var wg sync.WaitGroup
 	start := time.Now()
@@ -193,17 +203,30 @@ func (m *memcached) rate(clients int, d time.Duration, items map[string][]byte) 
 				return
 			}
 			defer r.Close()
+			var mine []time.Duration
+			defer func() {
+				mu.Lock()
+				took = append(took, mine...)
+				mu.Unlock()
+			}()
 			for i := c; time.Since(start) < d; i++ {
 				key := keys[i%len(keys)]
+				if absents && i%10 == 0 {
+					key = absent
+				}
+				began := time.Now()
 				got, err := r.get(key)
-				if err == nil && !bytes.Equal(got[key], items[key]) {
+				mine = append(mine, time.Since(began))
+				switch {
+				case key == absent && errors.Is(err, errMiss):
+					err = nil
+				case err == nil && !bytes.Equal(got[key], items[key]):
 					err = fmt.Errorf("%s: a wrong value came back", key)
 				}
 				if err != nil {
 					errs <- err
 					return
 				}
-				answered.Add(1)
 			}
 		}()
 	}
@@ -211,8 +234,12 @@ func (m *memcached) rate(clients int, d time.Duration, items map[string][]byte) 
 	elapsed := time.Since(start)
 	select {
 	case err := <-errs:
-		return 0, err
+		return load{}, err
 	default:
-		return float64(answered.Load()) / elapsed.Seconds(), nil
+		slices.Sort(took)
+		at := func(percent int) time.Duration { return took[len(took)*percent/100] }
+		return load{float64(len(took)) / elapsed.Seconds(), at(50), at(99)}, nil
 	}
 }
+
+func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

@@ -19,15 +19,15 @@ use crate::clock;
 /// headers it fits an Ethernet frame of 1500 bytes.
 pub const MAX_TEXT: usize = 1408;
 
-/// Most sets; a power of two.
-pub const SETS: u32 = 4096;
+/// Most sets.
+pub const MAX_SETS: u32 = 65536;
 
 /// Keys that a set has room for.
 pub const WAYS: usize = 4;
 
-/// Sets in use, as a power of two. A set is 4 items and 6 KiB.
-#[param(default = 10, min = 0, max = 12)]
-static SETS_LOG2: Param<u8>;
+/// Sets. A set is 4 items and 6 KiB.
+#[param(default = 1024, min = 1, max = 65536)]
+pub(crate) static SETS: Param<u32>;
 
 /// Longest data of an item that is kept, in bytes.
 #[param(default = 1400, min = 0, max = 1400)]
@@ -52,7 +52,8 @@ pub struct Way {
 /// The ways that a key can be in.
 #[plain]
 pub struct Set {
-    /// Counts the changes to keys of this set.
+    /// Counts the changes to keys of this set. 0: there was nothing yet; it then starts at
+    /// any number, as `epoch` does, so that neither says anything to who saw another cache.
     version: u32,
     /// Changes under way.
     pending: u32,
@@ -67,6 +68,10 @@ pub struct Set {
 
 impl Set {
     fn settle(&mut self, now: u64) {
+        if self.version == 0 {
+            self.version = now as u32 | 1;
+            self.epoch = self.version;
+        }
         if self.pending > 0 && now > self.pending_until {
             self.pending = 0;
             self.epoch = self.epoch.wrapping_add(1);
@@ -75,12 +80,12 @@ impl Set {
 }
 
 #[map]
-static CACHE: LockedArray<Set, SETS> = LockedArray::new();
+static CACHE: SizedLockedArray<Set, MAX_SETS> = SizedLockedArray::new();
 
 /// Where a key's ways are.
 #[inline(always)]
 pub fn set_of(hash: u64) -> u32 {
-    hash as u32 & ((1 << SETS_LOG2.get()) - 1) & (SETS - 1)
+    ((hash & 0xffff_ffff) * u64::from(SETS.get()) >> 32) as u32
 }
 
 /// Whether an item with so many bytes of data is kept.
@@ -92,8 +97,13 @@ pub fn is_kept(bytes: usize) -> bool {
 /// can change it; whether it is of the right key, `f` has to see. `None`: not here, or `f` said so.
 #[inline(always)]
 pub fn read<R>(hash: u64, f: impl FnOnce(&[u8]) -> Option<R>) -> Option<R> {
+    let gaps = clock::gaps();
     let forgotten = clock::forgotten();
     let mut set = CACHE.lock(set_of(hash))?;
+    if clock::gaps() != gaps {
+        // Who had the lock may have left it half way.
+        return None;
+    }
     let tick = set.tick.wrapping_add(1);
     set.tick = tick;
     let way = set.ways.iter_mut().find(|w| w.hash == hash)?;
@@ -114,11 +124,17 @@ pub fn version(hash: u64, now: u64) -> Option<u32> {
 /// Keeps the text of a key that was asked for at `asked`, when the set had this
 /// version; it may be served until `good`. Whether it was kept.
 pub fn fill(hash: u64, asked: u64, version: u32, good: u64, text: &[u8]) -> bool {
+    let gaps = clock::gaps();
     let forgotten = clock::forgotten();
     let Some(mut set) = CACHE.lock(set_of(hash)) else {
         return false;
     };
-    if set.pending > 0 || set.version != version || asked <= forgotten {
+    if set.pending > 0
+        || set.version != version
+        || version == 0
+        || asked <= forgotten
+        || clock::gaps() != gaps
+    {
         return false;
     }
     let tick = set.tick.wrapping_add(1);
@@ -163,7 +179,7 @@ pub fn change(hash: u64, now: u64, until: u64) -> Option<Changed> {
     let mut set = CACHE.lock(set_of(hash))?;
     set.settle(now);
     let alone = set.pending == 0;
-    set.version = set.version.wrapping_add(1);
+    set.version = set.version.wrapping_add(1).max(1);
     set.pending = set.pending.saturating_add(1);
     set.pending_until = if alone { until } else { set.pending_until.max(until) };
     if let Some(way) = set.ways.iter_mut().find(|w| w.hash == hash) {

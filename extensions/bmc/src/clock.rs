@@ -35,7 +35,16 @@ struct Eras {
     /// All changes were seen since memcached was empty then; 0: as the parameter
     /// says, `NEVER`: no.
     seen_all_since: u64,
+    /// What `GAPS` said when all of this was last worked out.
+    gaps: u64,
 }
+
+/// How often packets may have gone by unseen, by any of the two programs.
+#[map]
+pub(crate) static GAPS: Gaps = Gaps::new();
+
+/// What it says when both have been put in place and nothing else has happened.
+const INSTALLED: u64 = 2;
 
 /// Written only by [`change`].
 #[map]
@@ -53,7 +62,45 @@ fn eras() -> Eras {
         flush_until: 0,
         known_since: NEVER,
         seen_all_since: NEVER,
+        gaps: NEVER,
     })
+}
+
+/// See [`Gaps::count`].
+#[inline(always)]
+pub fn gaps() -> u64 {
+    GAPS.count()
+}
+
+/// Before anything is concluded from what was seen: if packets may have gone by
+/// unseen since the last time, everything is forgotten, as changes may have been among them.
+///
+/// Whether that was so. Takes a lock, so none may be held. Who serves looks at [`forgotten`] instead, which
+/// says so before this has been called.
+#[inline(always)]
+pub fn close_gaps(now: u64) -> bool {
+    let open = eras().gaps != gaps();
+    if open {
+        forget_unseen(now);
+    }
+    open
+}
+
+#[cold]
+#[inline(never)]
+fn forget_unseen(now: u64) {
+    // Read before: what comes in between is another gap.
+    let gaps = gaps();
+    let until = now.saturating_add(settle());
+    change(|e| {
+        e.forgotten = e.forgotten.max(until);
+        // At installation it is for the parameter to say what is known of expiry.
+        if e.gaps != 0 || gaps != INSTALLED {
+            e.known_since = e.known_since.max(until);
+            e.seen_all_since = NEVER;
+        }
+        e.gaps = gaps;
+    });
 }
 
 fn change(f: impl FnOnce(&mut Eras)) {
@@ -73,6 +120,9 @@ pub fn settle() -> u64 {
 #[inline(always)]
 pub fn forgotten() -> u64 {
     let e = eras();
+    if e.gaps != gaps() {
+        return NEVER;
+    }
     if e.flush_from == 0 { e.forgotten } else { forgotten_by_flush(&e) }
 }
 

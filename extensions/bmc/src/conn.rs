@@ -121,11 +121,14 @@ struct Conn {
     open_hash: [u32; 2],
     open_kind: u32,
     open_time: i32,
-    /// The reply to it; 0: none is awaited.
+    /// The reply that ends it, see `report::Item`; 0: none is awaited.
     open_reply: u32,
+    open_quiet: u32,
     /// Replies that requests so far get, and that came; both start at 1.
     expected: u32,
     answered: u32,
+    /// With that reply, all requests without one have been carried out.
+    quiet_at: u32,
     /// Bytes in use of the lines.
     rx_len: u32,
     tx_len: u32,
@@ -174,7 +177,7 @@ impl Set {
         conn.used = tick;
         (conn.kind, conn.flags) = (kind::UNKNOWN, 0);
         (conn.rx_skip, conn.tx_skip, conn.rx_len, conn.tx_len) = (0, 0, 0, 0);
-        (conn.expected, conn.answered) = (1, 1);
+        (conn.expected, conn.answered, conn.quiet_at) = (1, 1, 1);
         for flight in &mut conn.flights {
             flight.reply = 0;
         }
@@ -339,6 +342,7 @@ impl Conn {
             Expiry::Unknown => (4, 0),
         };
         self.open_reply = item.reply;
+        self.open_quiet = u32::from(item.quiet);
     }
 
     /// The data of a change that came in an earlier segment is here: only now can it be carried out,
@@ -354,7 +358,7 @@ impl Conn {
         let [low, high] = self.open_hash;
         let from = report.len();
         report.hashed(u64::from(low) | u64::from(high) << 32, expiry);
-        self.await_reply(self.open_reply, report, from);
+        self.await_reply(self.open_reply, self.open_quiet != 0, report, from);
     }
 
     fn begins_with_request(&self, payload: &[u8]) -> bool {
@@ -468,29 +472,29 @@ impl Conn {
 
     /// Notes which reply ends the changes noted from `from` on.
     fn expect(&mut self, replies: Replies, report: &mut Report, from: usize) {
-        let reply = match replies {
+        match replies {
             Replies::One => {
                 self.expected = next(self.expected);
-                self.expected
+                self.await_reply(self.expected, false, report, from);
             }
             Replies::None => {
+                // Requests are carried out in their order, so the reply to the next that has one will do.
                 self.flags |= QUIET;
-                0
+                self.quiet_at = next(self.expected);
+                self.await_reply(self.quiet_at, true, report, from);
             }
-            Replies::Unknown => {
-                self.flags &= !COUNTED;
-                0
-            }
-        };
-        self.await_reply(reply, report, from);
+            Replies::Unknown => self.flags &= !COUNTED,
+        }
     }
 
-    /// Notes that a reply ends the changes noted from `from` on.
-    fn await_reply(&mut self, reply: u32, report: &mut Report, from: usize) {
+    /// Notes that a reply ends the changes noted from `from` on; `quiet`: see `report::Item`.
+    fn await_reply(&mut self, reply: u32, quiet: bool, report: &mut Report, from: usize) {
         if self.flags & COUNTED != 0 && reply != 0 {
             let free = self.flights.iter().filter(|f| f.reply == 0).count();
             let taken = report.items_mut(0).iter().filter(|i| i.reply != 0).count();
-            let room = free.saturating_sub(taken);
+            // Those that can do without leave some for the others.
+            let spare = if quiet { FLIGHTS / 2 } else { 0 };
+            let room = free.saturating_sub(taken + spare);
             let items = report.items_mut(from);
             if items.len() > room {
                 // As if no reply were awaited for the rest.
@@ -498,8 +502,14 @@ impl Conn {
             }
             for item in items.iter_mut().take(room) {
                 item.reply = reply;
+                item.quiet = quiet;
             }
         }
+    }
+
+    /// No request whose only reply would be an error is waiting.
+    fn are_quiet_done(&self) -> bool {
+        self.answered.wrapping_sub(self.quiet_at) as i32 >= 0
     }
 
     /// Takes a piece of the server's stream. `None`: not understood.
@@ -533,7 +543,7 @@ impl Conn {
                     self.tx_skip = data;
                     self.answered = next(self.answered);
                 }
-                Reply::Error if self.flags & QUIET == 0 => self.answered = next(self.answered),
+                Reply::Error if self.are_quiet_done() => self.answered = next(self.answered),
                 // It may answer a request of which no reply is expected.
                 Reply::Error => return None,
             }

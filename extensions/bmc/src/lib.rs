@@ -73,6 +73,10 @@ fn count_by(what: Count, by: u64) {
     }
 }
 
+fn close_gaps(now: u64) {
+    count_by(Count::Flushes, u64::from(clock::close_gaps(now)));
+}
+
 /// Longest reply in bytes: the frame header, one or more texts, `END`.
 const MAX_REPLY: usize = UDP_HEADER + cache::MAX_TEXT + END.len();
 
@@ -214,6 +218,7 @@ fn collect(frame: &[u8], place: &Place, to: &mut [u8]) -> Option<usize> {
 fn miss(frame: &[u8], place: &Place, id: u16) -> Option<()> {
     count(Count::Misses);
     let now = time::ktime_ns();
+    close_gaps(now);
     let (client, _) = packet::addresses(frame, place)?;
     let mut noted = [Key::NONE; asks::MAX_KEYS];
     let mut room = noted.iter_mut();
@@ -248,7 +253,9 @@ fn watch(payload: &[u8], fragment: bool) {
 }
 
 fn apply(report: &mut Report, hold: u64) {
-    let applied = report.apply(time::ktime_ns(), hold);
+    let now = time::ktime_ns();
+    close_gaps(now);
+    let applied = report.apply(now, hold);
     count_by(Count::Changes, applied.keys);
     count_by(Count::Flushes, u64::from(applied.all));
 }

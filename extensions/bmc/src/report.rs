@@ -21,6 +21,8 @@ pub struct Item {
     pub expiry: Expiry,
     /// The connection's reply that shows that it was carried out; 0: none does.
     pub reply: u32,
+    /// That reply is another request's, and may never come.
+    pub quiet: bool,
     /// See [`cache::done`]; good after [`Report::apply`].
     pub epoch: u32,
 }
@@ -50,7 +52,7 @@ impl Report {
     // Inlined, as it is too large to be copied on a stack of this size.
     #[inline(always)]
     pub fn new(sure: bool) -> Report {
-        let none = Item { hash: 0, expiry: Expiry::Keep, reply: 0, epoch: 0 };
+        let none = Item { hash: 0, expiry: Expiry::Keep, reply: 0, quiet: false, epoch: 0 };
         Report { items: [none; MAX], len: 0, all: false, unlearn: false, flush: None, sure }
     }
 
@@ -84,7 +86,7 @@ impl Report {
         };
         match self.items.get_mut(self.len) {
             Some(item) => {
-                *item = Item { hash, expiry, reply: 0, epoch: 0 };
+                *item = Item { hash, expiry, reply: 0, quiet: false, epoch: 0 };
                 self.len += 1;
             }
             None => self.all(expiry != Expiry::Keep),
@@ -130,7 +132,7 @@ impl Report {
             clock::unlearn(now.saturating_add(hold));
         }
         for item in self.items.iter_mut().take(self.len) {
-            let hold = if item.reply == 0 { hold } else { LATE };
+            let hold = if item.reply == 0 || item.quiet { hold } else { LATE };
             if let Some(changed) = cache::change(item.hash, now, now.saturating_add(hold)) {
                 item.epoch = changed.epoch;
                 ttl::learn(item.hash, item.expiry, changed.alone, now);

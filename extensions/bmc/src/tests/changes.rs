@@ -133,6 +133,77 @@ fn a_change_without_reply_ends_with_the_next_reply_or_the_connection() {
 }
 
 #[test]
+fn a_change_without_reply_ends_with_the_reply_to_a_later_one() {
+    host::set_ktime_ns(SECOND);
+    let mut client = Client::connect(50000);
+    client.says(b"set b 0 0 1\r\nx\r\n");
+    client.hears(b"STORED\r\n");
+    client.says(b"set a 0 0 8 noreply\r\nx");
+    client.says(b"y567890\r\nget z\r\n");
+    refill(1, "a", "before");
+    assert_eq!(ask(2, b"get a\r\n"), None, "it may not have been carried out yet");
+    memcached_says(2, b"END\r\n");
+    client.hears(b"END\r\n");
+    refill(3, "a", "after");
+    assert!(ask(4, b"get a\r\n").is_some());
+    // An error is the answer to the one request there is.
+    client.says(b"incr a 1\r\n");
+    client.hears(b"CLIENT_ERROR cannot increment or decrement non-numeric value\r\n");
+    refill(10, "a", "still");
+    assert!(ask(11, b"get a\r\n").is_some());
+    // An answer that is no more than an error may be the first one's: nothing is counted any more.
+    client.says(b"set a 0 0 1 noreply\r\nxx\r\nget z\r\n");
+    client.hears(b"CLIENT_ERROR bad data chunk\r\nEND\r\n");
+    refill(5, "a", "?");
+    assert_eq!(ask(6, b"get a\r\n"), None);
+}
+
+#[test]
+fn changes_without_reply_leave_room_for_others() {
+    host::set_ktime_ns(SECOND);
+    let mut client = Client::connect(50000);
+    for i in 0..100 {
+        client.says(format!("set a{i} 0 0 1 noreply\r\nx\r\n").as_bytes());
+    }
+    client.says(b"set b 0 0 1\r\nx\r\n");
+    refill(1, "b", "before");
+    assert_eq!(ask(2, b"get b\r\n"), None);
+    memcached_says(2, b"END\r\n");
+    client.hears(b"STORED\r\n");
+    refill(3, "b", "after");
+    assert!(ask(4, b"get b\r\n").is_some());
+}
+
+#[test]
+fn what_may_have_gone_by_unseen_is_forgotten() {
+    host::set_ktime_ns(SECOND);
+    fill(1, "a", "1");
+    assert!(ask(2, b"get a\r\n").is_some());
+    // The runtime does that when a program faults, is skipped, or is put in place.
+    clock::GAPS.add();
+    assert_eq!(ask(3, b"get a\r\n"), None);
+    memcached_says(3, &text_of("a", "in the queue since before"));
+    assert_eq!(ask(4, b"get a\r\n"), None, "a change may still be under way");
+    memcached_says(4, b"END\r\n");
+    host::set_ktime_ns(time::ktime_ns() + 2 * SECOND);
+    refill(5, "a", "?");
+    assert_eq!(ask(6, b"get a\r\n"), None, "it may have been given a time");
+    memcached_says(6, b"END\r\n");
+    fill(7, "a", "2");
+    assert!(ask(8, b"get a\r\n").is_some());
+}
+
+#[test]
+fn a_gap_between_question_and_answer_fills_nothing() {
+    host::set_ktime_ns(SECOND);
+    Client::connect(60000).sets("a");
+    assert_eq!(ask(1, b"get a\r\n"), None);
+    clock::GAPS.add();
+    memcached_says(1, &text_of("a", "old"));
+    assert_eq!(ask(2, b"get a\r\n"), None);
+}
+
+#[test]
 fn a_server_that_goes_takes_the_cache_with_it() {
     host::set_ktime_ns(SECOND);
     for flags in [packet::FIN, packet::RST] {

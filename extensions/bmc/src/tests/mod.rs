@@ -5,6 +5,7 @@
 mod changes;
 mod fuzz;
 mod history;
+mod real;
 mod serve;
 mod streams;
 

@@ -203,6 +203,20 @@ fn a_full_set_gives_up_its_least_used_key() {
 }
 
 #[test]
+fn any_number_of_sets_will_do() {
+    for sets in [1, 3, 1000, 4096] {
+        host::set_param(&cache::SETS, sets);
+        let mut used = vec![false; sets as usize];
+        for i in 0..20 * sets {
+            used[cache::set_of(key_hash(format!("k{i}").as_bytes()).unwrap()) as usize] = true;
+        }
+        assert!(used.iter().all(|&u| u), "{sets} sets");
+        fill(1, &format!("of{sets}"), "x");
+        assert!(ask(2, format!("get of{sets}\r\n").as_bytes()).is_some());
+    }
+}
+
+#[test]
 fn other_traffic_is_left_alone() {
     for text in [&b"version\r\n"[..], b"get", b"gets a\r\n", b"", b"get a\r\nget b\r\n"] {
         assert_eq!(ask(1, text), None);
