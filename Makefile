@@ -11,7 +11,7 @@
 # make crash    kill -9 at every system call of every transaction, and the power cut in many ways; an hour or more
 # make cycles   1,000 upgrades and rollbacks under packet load in a machine; the canary
 # make kernel-hook  the hook for new kernels, run by apt-get in a Debian of its own
-# make fuzz     each fuzzer for FUZZTIME
+# make fuzz     each fuzzer for FUZZTIME, that of bmc for BMC_FUZZ packets (10,000,000)
 # make miri     the crate's tests under Miri, which Debian does not have: needs rustup with a nightly toolchain
 # make clean    removes what was built here, not the cache
 #

@@ -67,6 +67,7 @@ func (h *history) writer(o options, rng *rand.Rand, ops int) error {
 	}
 	defer func() { s.Close() }()
 	for done := 0; done < ops; {
+		time.Sleep(time.Duration(rng.Int64N(int64(o.pause) + 1)))
 		if rng.IntN(200) == 0 {
 			// Connections come and go.
 			s.Close()
@@ -85,7 +86,7 @@ func (h *history) writer(o options, rng *rand.Rand, ops int) error {
 			key, value := rng.IntN(o.keys), int(h.value.Add(1))
 			data := body(rng, value)
 			writes = append(writes, operation{key: key, value: value, write: true})
-			switch rng.IntN(8) {
+			switch rng.IntN(12) {
 			case 0:
 				fmt.Fprintf(&text, "ms %s %d\r\n%s\r\n", keyName(key), len(data), data)
 			case 1:

@@ -6,6 +6,8 @@
 //	client check     many connections change and read a few keys at once: is what was read linearizable?
 //	client diff      random requests to it and to a memcached without bmc: are all answers the same?
 //	client fuzz      damaged datagrams: does the server live, and is a good request still answered right?
+//	client load      gets over many sockets: how many a second, and how long do they take?
+//	client unseen    changes in segments that make a program fault (see vmtest): is an old value still served?
 //
 // Each prints one line of figures and fails with the first thing that is wrong.
 package main
@@ -27,6 +29,10 @@ type options struct {
 	keys    int
 	seed    uint64
 	time    time.Duration
+	pause   time.Duration
+	length  time.Duration
+	size    int
+	hit     int
 }
 
 func main() {
@@ -39,11 +45,15 @@ func main() {
 	flag.IntVar(&o.keys, "keys", 4, "keys")
 	flag.Uint64Var(&o.seed, "seed", 1, "of the random numbers")
 	flag.DurationVar(&o.time, "timeout", 30*time.Minute, "for all of it")
+	flag.DurationVar(&o.pause, "pause", 80*time.Millisecond, "check: longest that a connection waits between changes, so that reads find items in between")
+	flag.DurationVar(&o.length, "for", 10*time.Second, "load: how long")
+	flag.IntVar(&o.size, "size", 32, "load: bytes of an item's data")
+	flag.IntVar(&o.hit, "hit", 90, "load: percent of requests whose item exists")
 	flag.Parse()
-	modes := map[string]func(options) (string, error){"check": check, "diff": diff, "fuzz": fuzz}
+	modes := map[string]func(options) (string, error){"check": check, "diff": diff, "fuzz": fuzz, "load": load, "unseen": unseen}
 	run := modes[flag.Arg(0)]
 	if run == nil {
-		fmt.Fprintln(os.Stderr, "usage: client [OPTION…] check|diff|fuzz")
+		fmt.Fprintln(os.Stderr, "usage: client [OPTION…] check|diff|fuzz|load|unseen")
 		os.Exit(2)
 	}
 	time.AfterFunc(o.time, func() {
