@@ -32,10 +32,17 @@ func measureBMC(ctx context.Context, dir string) ([]result, error) {
 		return nil, err
 	}
 	began := time.Now()
-	if err := guest.Extensions(ctx, "extensions"); err != nil {
+	if err := guest.Extension(ctx, iupkg, bmcProject); err != nil {
 		return nil, err
 	}
 	native := time.Since(began)
+	polls, err := filepath.Abs(filepath.Join(dir, "polls"))
+	if err != nil {
+		return nil, err
+	}
+	if err := withoutPolls(ctx, guest, polls); err != nil {
+		return nil, err
+	}
 	var ebpf time.Duration
 	for from, to := range map[string]string{"bmc": "bmc.bpf.o", "harness": "harness.o", "refused": "refused.o"} {
 		began := time.Now()
@@ -66,6 +73,10 @@ func measureBMC(ctx context.Context, dir string) ([]result, error) {
 	}
 	more, err := expressiveness(native, ebpf)
 	if err != nil {
+		return nil, err
+	}
+	all = append(all, more...)
+	if more, err = measureUser(ctx, guest); err != nil {
 		return nil, err
 	}
 	return append(all, more...), refusedDocument(report.Machine["osrelease"], report.Refused)

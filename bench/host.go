@@ -94,8 +94,8 @@ func (p process) results(name string) []result {
 func (r *report) measureHost(ctx context.Context, dir, only string) error {
 	ran := false
 	for _, m := range hostMeasures {
-		// That of bmc boots a machine of its own: only by name.
-		if m.name == "bmc" && only != m.name || only != "" && only != "host" && only != m.name {
+		// That of bmc boots a machine of its own, so it is not the host's alone.
+		if m.name == "bmc" && only == "host" || only != "" && only != "host" && only != m.name {
 			continue
 		}
 		ran = true

@@ -22,7 +22,6 @@ import (
 	"strings"
 
 	"github.com/iupkg/iupkg/bench/wire"
-	"github.com/iupkg/iupkg/internal/marked"
 	"github.com/iupkg/iupkg/internal/sideload/pack"
 	"github.com/iupkg/iupkg/internal/universe"
 	"github.com/iupkg/iupkg/kernel/vm"
@@ -37,7 +36,7 @@ func main() {
 	lib := flag.String("lib", filepath.Join("lib", "iupkg"), "folder with runtime/RELEASE/iu.ko")
 	out := flag.String("out", filepath.Join("build", "bench.json"), "where the figures go")
 	doc := flag.String("doc", filepath.Join("docs", "evaluation.md"), "document to update; empty: none")
-	only := flag.String("only", "", "measure only guest, host, or one of the host's by name ("+hostNames()+"); other figures in the file stay")
+	only := flag.String("only", "", "measure only guest, host, or one of the host's by name ("+hostNames()+"); other figures in the file stay. document: measure nothing, write the document")
 	appended := flag.String("append", "", "added to the kernels' command lines")
 	makeAt := flag.String("make-index", "", "only make the index of a universe, in this `folder`")
 	supplyAt := flag.String("make-supply", "", "only make what the supply chain is measured with, in this `folder`")
@@ -85,7 +84,7 @@ func run(ctx context.Context, kernels []string, boots int, lib, out, doc, only, 
 			return err
 		}
 	}
-	if only != "guest" {
+	if only != "guest" && only != "document" {
 		if err := r.measureHost(ctx, dir, only); err != nil {
 			return err
 		}
@@ -102,7 +101,7 @@ func run(ctx context.Context, kernels []string, boots int, lib, out, doc, only, 
 	if doc == "" {
 		return nil
 	}
-	return marked.Write(doc, "bench", r.table())
+	return r.updateDocument(doc)
 }
 
 func hostNames() string {

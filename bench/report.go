@@ -3,17 +3,18 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"math"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/iupkg/iupkg/bench/wire"
+	"github.com/iupkg/iupkg/internal/marked"
 )
 
 // report is the file of figures, in the shape that all of the project's share.
@@ -142,22 +143,16 @@ func (f result) String() string {
 	return s
 }
 
-func (r *report) table() []byte {
-	var b bytes.Buffer
-	fmt.Fprintf(&b, "\nKernel %s. Mitigations of the emulated CPU:\n%s.\n\n", r.Kernel, r.mitigations())
-	b.WriteString("| figure | value | unit | target | the same in eBPF | ratio |\n| --- | ---: | --- | ---: | ---: | ---: |\n")
-	for _, f := range r.Results {
-		base, ratio, most := "", "", ""
-		if target, ok := f.target(); ok {
-			most = show(target)
+// updateDocument writes the figures between the markers of a document, and draws them beside it.
+func (r *report) updateDocument(path string) error {
+	for _, s := range sections {
+		if table := s.table(r); table != nil {
+			if err := marked.Write(path, s.marker, table); err != nil {
+				return err
+			}
 		}
-		if f.Baseline != nil {
-			base, ratio = show(*f.Baseline), strconv.FormatFloat(*f.Ratio, 'f', 2, 64)
-		}
-		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s | %s |\n", f.Name, show(f.Value), f.Unit, most, base, ratio)
 	}
-	b.WriteString("\n")
-	return b.Bytes()
+	return r.drawFigures(filepath.Join(filepath.Dir(path), "figures"))
 }
 
 // mitigations lists those in force, of all kernels.

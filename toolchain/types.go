@@ -106,7 +106,7 @@ func (m *reportMap) keyAndValue(o *kernel.ObjectMap) (key, value btf.Type) {
 	}
 	switch ebpf.MapType(o.Type) {
 	case ebpf.Array, ebpf.PerCPUArray:
-		if m.Map == "LockedArray" {
+		if m.Map == "LockedArray" || m.Map == "SizedLockedArray" {
 			return btfU32, pair("Locked", "lock", btfU32, "value", v, o.ValueSize)
 		}
 		return btfU32, v.btf()

@@ -5,7 +5,6 @@ package main
 import (
 	"bufio"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
@@ -15,16 +14,11 @@ import (
 	"time"
 
 	"github.com/cilium/ebpf"
+	"github.com/iupkg/iupkg/bench/bmc/frames"
 	"github.com/iupkg/iupkg/bench/wire"
 	"github.com/iupkg/iupkg/internal/sideload"
 	"golang.org/x/sys/unix"
 )
-
-// sizes of the items' data, bytes. The first gives the figures without a suffix.
-var sizes = []int{32, 256, 1024}
-
-// kept is the key of the item of a size; its length is that of a common key.
-func kept(size int) string { return fmt.Sprintf("item:kept:%06d", size) }
 
 // absent is a key without an item, so that no cache ever has it.
 const absent = "item:none:000000"
@@ -45,31 +39,17 @@ func setItems() error {
 		}
 		return nil
 	}
-	for _, size := range sizes {
-		if err := set(kept(size), size); err != nil {
+	for _, size := range frames.Sizes {
+		if err := set(frames.Key(size), size); err != nil {
+			return err
+		}
+	}
+	for i := range slices.Max(spreads) {
+		if err := set(many(i), frames.Sizes[0]); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// frame is a request for keys in an Ethernet frame.
-func frame(keys ...string) []byte {
-	text := "get " + strings.Join(keys, " ") + "\r\n"
-	udp := []byte{0x9c, 0x40, 0x2b, 0xcb}
-	udp = binary.BigEndian.AppendUint16(udp, uint16(8+8+len(text)))
-	udp = append(append(udp, 0, 0, 0, 7, 0, 0, 0, 1, 0, 0), text...)
-	ip := []byte{0x45, 0, 0, 0, 0, 0, 0, 0, 64, 17, 0, 0, 10, 1, 0, 2, 10, 1, 0, 1}
-	binary.BigEndian.PutUint16(ip[2:], uint16(len(ip)+len(udp)))
-	var sum uint32
-	for i := 0; i < len(ip); i += 2 {
-		sum += uint32(binary.BigEndian.Uint16(ip[i:]))
-	}
-	for sum > 0xffff {
-		sum = sum&0xffff + sum>>16
-	}
-	binary.BigEndian.PutUint16(ip[10:], ^uint16(sum))
-	return slices.Concat([]byte{2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0}, ip, udp)
 }
 
 type bench struct {
@@ -107,6 +87,9 @@ func (b *bench) round(shots []shot, datagrams int) (uint64, error) {
 	}
 	began := monotonic()
 	for _, s := range shots {
+		if s.copies == 0 {
+			continue
+		}
 		if err := b.live(s.frame, s.copies); err != nil {
 			return 0, err
 		}
@@ -137,6 +120,9 @@ func monotonic() uint64 {
 	return uint64(t.Nano())
 }
 
+// settle is what bmc is told of how long memcached may take.
+const settle = 10 * time.Millisecond
+
 // copies is how many requests are under way at once: what fits the buffer of a socket,
 // in which each takes a page.
 const copies = 40
@@ -158,6 +144,27 @@ func (b *bench) path(shots []shot) (float64, error) {
 	return float64(least) / float64(total), nil
 }
 
+// each is the cost of one request if each of so many keys is asked for in turn, the least of some rounds.
+func (b *bench) each(keys int) (float64, error) {
+	var shots []shot
+	for i := range keys {
+		shots = append(shots, shot{frames.Get(many(i)), 1})
+	}
+	least := ^uint64(0)
+	for range 5 {
+		total := uint64(0)
+		for part := range slices.Chunk(shots, copies) {
+			t, err := b.round(part, len(part))
+			if err != nil {
+				return 0, err
+			}
+			total += t
+		}
+		least = min(least, total)
+	}
+	return float64(least) / float64(keys), nil
+}
+
 // alone is the cost of one run of a program on a frame, the least of many.
 func alone(p *ebpf.Program, frame []byte, verdict uint32) (float64, error) {
 	least := ^uint32(0)
@@ -174,22 +181,33 @@ func alone(p *ebpf.Program, frame []byte, verdict uint32) (float64, error) {
 	return float64(least), nil
 }
 
-const (
-	xdpPass = 2
-	xdpTx   = 3
-)
-
 // measured is what a server's requests cost.
 type measured struct {
-	alone map[int]float64 // a run on a hit, by size; what an empty program takes is subtracted
-	path  map[int]float64 // from the client's end and back
-	hit90 float64         // the same, if one in ten is not in the cache
+	alone  map[int]float64 // a run on a hit, by size; what an empty program takes is subtracted
+	path   map[int]float64 // from the client's end and back
+	ratio  map[int]float64 // the same, if so many of a hundred are in the cache
+	spread map[int]float64 // the same for so many keys, each asked for once
+	memory float64         // bytes of its cache's map for each item that it has room for
 }
 
+// ratios are of requests whose item is in the cache, percent.
+var ratios = []int{50, 90, 100}
+
+// spreads are numbers of different keys.
+var spreads = []int{64, 1024}
+
+// many is the key of item i of those.
+func many(i int) string { return fmt.Sprintf("item:many:%06d", i) }
+
 func (b *bench) measure(s *server, zero float64) (m measured, err error) {
-	m = measured{map[int]float64{}, map[int]float64{}, 0}
-	for _, size := range sizes {
-		f := frame(kept(size))
+	m = measured{map[int]float64{}, map[int]float64{}, map[int]float64{}, map[int]float64{}, s.memory}
+	// bmc takes nothing in until what was under way when it first saw a packet has been carried out.
+	if _, err := b.round([]shot{{frames.Get(absent), 1}}, 1); err != nil {
+		return m, fmt.Errorf("%s: %w", s.name, err)
+	}
+	time.Sleep(3 * settle)
+	for _, size := range frames.Sizes {
+		f := frames.Get(frames.Key(size))
 		// The first is memcached's to answer, and fills.
 		for range 3 {
 			if _, err := b.round([]shot{{f, 1}}, 1); err != nil {
@@ -197,7 +215,7 @@ func (b *bench) measure(s *server, zero float64) (m measured, err error) {
 			}
 		}
 		if s.hit != nil {
-			if m.alone[size], err = alone(s.hit, f, xdpTx); err != nil {
+			if m.alone[size], err = alone(s.hit, f, frames.XDPTx); err != nil {
 				return m, fmt.Errorf("%s: %w", s.name, err)
 			}
 			m.alone[size] -= zero
@@ -206,9 +224,17 @@ func (b *bench) measure(s *server, zero float64) (m measured, err error) {
 			return m, fmt.Errorf("%s: %w", s.name, err)
 		}
 	}
-	mixed := []shot{{frame(kept(sizes[0])), copies * 9 / 10}, {frame(absent), copies / 10}}
-	if m.hit90, err = b.path(mixed); err != nil {
-		return m, fmt.Errorf("%s: %w", s.name, err)
+	for _, percent := range ratios {
+		hits := copies * percent / 100
+		mixed := []shot{{frames.Get(frames.Key(frames.Sizes[0])), hits}, {frames.Get(absent), copies - hits}}
+		if m.ratio[percent], err = b.path(mixed); err != nil {
+			return m, fmt.Errorf("%s: %w", s.name, err)
+		}
+	}
+	for _, keys := range spreads {
+		if m.spread[keys], err = b.each(keys); err != nil {
+			return m, fmt.Errorf("%s: %w", s.name, err)
+		}
 	}
 	return m, nil
 }
@@ -247,7 +273,7 @@ func measure(ctx context.Context, dir sideload.Folder) (*wire.Report, error) {
 	if err := dir.Ready(ctx); err != nil {
 		return nil, err
 	}
-	zero, err := alone(b.harness.Programs["empty"], frame("x"), xdpPass)
+	zero, err := alone(b.harness.Programs["empty"], frames.Get("x"), frames.XDPPass)
 	if err != nil {
 		return nil, err
 	}
@@ -256,7 +282,8 @@ func measure(ctx context.Context, dir sideload.Folder) (*wire.Report, error) {
 		func() (*server, error) { return echoServer(b.harness) },
 		memcachedServer,
 		func() (*server, error) { return ebpfServer(dir) },
-		func() (*server, error) { return bmcServer(ctx, dir) },
+		func() (*server, error) { return bmcServer(ctx, dir, "bmc-without-polls") },
+		func() (*server, error) { return bmcServer(ctx, dir, "bmc") },
 	} {
 		s, err := start()
 		if err != nil {
@@ -279,18 +306,27 @@ func (b *bench) figures(all map[string]measured) {
 	compare := func(name, unit string, value, baseline float64) {
 		b.add(wire.Figure{Name: name, Unit: unit, Value: value, Baseline: &baseline})
 	}
-	for i, size := range sizes {
-		suffix := ""
-		if i > 0 {
-			suffix = fmt.Sprintf(".%d", size)
-		}
+	for _, size := range frames.Sizes {
+		suffix := frames.Suffix(size)
 		echo := all["echo"].path[size]
 		compare("bmc.get.hit"+suffix, instructions, all["bmc"].alone[size], all["ebpf"].alone[size])
 		compare("bmc.get.memcached"+suffix, instructions, all["bmc"].path[size]-echo, all["memcached"].path[size]-echo)
 		b.add(wire.Figure{Name: "bmc.get.ebpf" + suffix, Unit: instructions, Value: all["ebpf"].path[size] - echo})
 	}
 	// One instruction is one nanosecond of this machine's clock.
-	rate := func(m measured) float64 { return 1e9 / m.hit90 }
-	compare("bmc.load.hit90", "requests/s", rate(all["bmc"]), rate(all["memcached"]))
-	compare("bmc.load.hit90.ebpf", "requests/s", rate(all["ebpf"]), rate(all["memcached"]))
+	load := func(name string, took func(m measured) float64) {
+		compare("bmc.load."+name, "requests/s", 1e9/took(all["bmc"]), 1e9/took(all["memcached"]))
+		compare("bmc.load."+name+".ebpf", "requests/s", 1e9/took(all["ebpf"]), 1e9/took(all["memcached"]))
+	}
+	for _, percent := range ratios {
+		load(fmt.Sprintf("hit%d", percent), func(m measured) float64 { return m.ratio[percent] })
+	}
+	for _, keys := range spreads {
+		load(fmt.Sprintf("keys%d", keys), func(m measured) float64 { return m.spread[keys] })
+	}
+	for _, size := range frames.Sizes {
+		b.add(wire.Figure{Name: "bmc.cost.poll" + frames.Suffix(size), Unit: instructions,
+			Value: all["bmc"].alone[size] - all["bmc-without-polls"].alone[size]})
+	}
+	compare("bmc.memory.item", "bytes", all["bmc"].memory, all["ebpf"].memory)
 }

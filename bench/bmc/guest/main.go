@@ -12,6 +12,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -19,11 +20,14 @@ import (
 	"runtime"
 	"runtime/debug"
 	"strings"
+	"unsafe"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
+	"github.com/iupkg/iupkg/bench/bmc/frames"
 	"github.com/iupkg/iupkg/internal/sideload"
 	"github.com/iupkg/iupkg/kernel"
+	"golang.org/x/sys/unix"
 )
 
 func main() {
@@ -57,17 +61,37 @@ func shell(script string) error {
 
 // network makes the pair and starts memcached behind one end.
 func network() error {
-	return shell(`
+	err := shell(`
 		modprobe veth
 		ip link add vs address 02:00:00:00:00:01 type veth peer name vc address 02:00:00:00:00:02
 		ip addr add 10.1.0.1/24 dev vs
 		ip link set vs up; ip link set vc up; ip link set lo up
-		# Frames that are sent to an end by a program need a queue there.
-		ethtool -K vs gro on; ethtool -K vc gro on
 		ip neigh add 10.1.0.2 lladdr 02:00:00:00:00:02 dev vs nud permanent
 		sysctl -qw net.ipv6.conf.vs.disable_ipv6=1 net.ipv6.conf.vc.disable_ipv6=1
 		memcached -d -u nobody -l 10.1.0.1 -p 11211 -U 11211 -m 32 -t 1
 		for i in $(seq 100); do bash -c '</dev/tcp/10.1.0.1/11211' 2>/dev/null && exit 0; sleep 0.1; done; exit 1`)
+	// Frames that are sent to an end by a program need a queue there, which comes with GRO.
+	return errors.Join(err, setGRO(serverEnd), setGRO(clientEnd))
+}
+
+// setGRO is ethtool -K DEV gro on.
+func setGRO(dev string) error {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	value := struct{ cmd, data uint32 }{unix.ETHTOOL_SGRO, 1}
+	request := struct {
+		name [unix.IFNAMSIZ]byte
+		data unsafe.Pointer
+		_    [16]byte
+	}{data: unsafe.Pointer(&value)}
+	copy(request.name[:unix.IFNAMSIZ-1], dev)
+	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.SIOCETHTOOL, uintptr(unsafe.Pointer(&request))); errno != 0 {
+		return fmt.Errorf("%s: switch GRO on: %w", dev, errno)
+	}
+	return nil
 }
 
 func load(path string) (*ebpf.Collection, error) {
@@ -109,6 +133,21 @@ type server struct {
 	name  string
 	hit   *ebpf.Program // to be run on a request by itself; nil: nothing but memcached
 	close func() error
+	// memory is what its cache takes for each item that it has room for, bytes.
+	memory float64
+}
+
+// perItem is what a map takes of the kernel's memory for each of so many items.
+func perItem(m *ebpf.Map, items float64) (float64, error) {
+	info, err := m.Info()
+	if err != nil {
+		return 0, err
+	}
+	bytes, ok := info.Memlock()
+	if !ok {
+		return 0, fmt.Errorf("%s: the kernel does not say how much memory it takes", m)
+	}
+	return float64(bytes) / items, nil
 }
 
 func echoServer(h *ebpf.Collection) (*server, error) {
@@ -116,11 +155,11 @@ func echoServer(h *ebpf.Collection) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &server{"echo", h.Programs["echo"], l.Close}, nil
+	return &server{name: "echo", hit: h.Programs["echo"], close: l.Close}, nil
 }
 
 func memcachedServer() (*server, error) {
-	return &server{"memcached", nil, func() error { return nil }}, nil
+	return &server{name: "memcached", close: func() error { return nil }}, nil
 }
 
 // ebpfServer loads the pieces of the baseline and attaches their heads.
@@ -129,12 +168,7 @@ func ebpfServer(dir sideload.Folder) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	for i, name := range []string{"hash_key", "write_one", "collect", "write_all", "scan", "forget"} {
-		if err := c.Maps["pieces"].Put(uint32(i), c.Programs[name]); err != nil {
-			return nil, err
-		}
-	}
-	if err := c.Maps["pieces_tc"].Put(uint32(0), c.Programs["update"]); err != nil {
+	if err := frames.TieBaseline(c); err != nil {
 		return nil, err
 	}
 	rx, err := attachXDP(c.Programs["rx"], serverEnd)
@@ -149,7 +183,11 @@ func ebpfServer(dir sideload.Folder) (*server, error) {
 	if err := shell("tc qdisc add dev vs clsact; tc filter add dev vs egress bpf direct-action pinned " + dirName); err != nil {
 		return nil, err
 	}
-	return &server{"ebpf", c.Programs["rx"], func() error {
+	memory, err := perItem(c.Maps["cache"], float64(c.Maps["cache"].MaxEntries()))
+	if err != nil {
+		return nil, err
+	}
+	return &server{name: "ebpf", hit: c.Programs["rx"], memory: memory, close: func() error {
 		rx.Close()
 		c.Close()
 		return shell("tc qdisc del dev vs clsact; rm " + dirName)
@@ -174,16 +212,34 @@ func ifindex(dev string) (int, error) {
 	return i, err
 }
 
-func bmcServer(ctx context.Context, dir sideload.Folder) (*server, error) {
-	spec, err := dir.Spec("bmc")
+// ways is how many items a set of bmc's has room for.
+const ways = 4
+
+func bmcServer(ctx context.Context, dir sideload.Folder, name string) (*server, error) {
+	spec, err := dir.Spec(name)
 	if err != nil {
 		return nil, err
 	}
 	spec.Params["iface"] = serverEnd
 	spec.Params["no_old_ttl"] = "true"
+	spec.Params["settle_ms"] = fmt.Sprint(settle.Milliseconds())
 	l, err := kernel.Load(ctx, spec)
 	if err != nil {
 		return nil, err
+	}
+	memory := 0.0
+	for _, m := range l.Maps {
+		if m.Name != "cache" {
+			continue
+		}
+		cache, err := ebpf.LoadPinnedMap(m.Pin, nil)
+		if err != nil {
+			return nil, err
+		}
+		memory, err = perItem(cache, ways*float64(cache.MaxEntries()))
+		if err := errors.Join(err, cache.Close()); err != nil {
+			return nil, err
+		}
 	}
 	for _, p := range l.Programs {
 		if p.Name != "rx" {
@@ -193,7 +249,7 @@ func bmcServer(ctx context.Context, dir sideload.Folder) (*server, error) {
 		if err != nil {
 			return nil, err
 		}
-		return &server{"bmc", stub, func() error {
+		return &server{name: name, hit: stub, memory: memory, close: func() error {
 			stub.Close()
 			return kernel.Unload(ctx, l)
 		}}, nil

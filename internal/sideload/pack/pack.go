@@ -87,15 +87,16 @@ func (f *Folder) Extensions(ctx context.Context, parent string) error {
 		return fmt.Errorf("no extensions in %s: run this in the repository's root", parent)
 	}
 	for _, p := range projects {
-		if err := f.extension(ctx, filepath.Dir(p)); err != nil {
+		if err := f.Extension(ctx, filepath.Join("bin", "iupkg"), filepath.Dir(p)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (f *Folder) extension(ctx context.Context, project string) error {
-	if err := Command(ctx, filepath.Join("bin", "iupkg"), "build", project); err != nil {
+// Extension builds one project with this iupkg, and signs it.
+func (f *Folder) Extension(ctx context.Context, iupkg, project string) error {
+	if err := Command(ctx, iupkg, "build", project); err != nil {
 		return err
 	}
 	built := filepath.Join(project, "target", "iupkg")
