@@ -122,8 +122,12 @@ func refusals(path string) (map[string]string, error) {
 			out[name] = "accepted"
 			continue
 		}
-		lines := strings.Split(strings.TrimSpace(fmt.Sprintf("%+v", err)), "\n")
-		out[name] = strings.Join(lines[max(0, len(lines)-12):], "\n")
+		lines := []string{err.Error()}
+		var refused *ebpf.VerifierError
+		if errors.As(err, &refused) {
+			lines = refused.Log
+		}
+		out[name] = strings.TrimSpace(strings.Join(lines[max(0, len(lines)-12):], "\n"))
 	}
 	return out, nil
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 /*
  * A client of a few instructions: `generate` sends the frames that it is run on out of one
- * end of a veth pair, `answered` counts what comes back there. `echo`, at the other
+ * end of a veth pair, `spread` does so with another key each time, `answered` counts what comes back there. `echo`, at the other
  * end, stands for a server that costs nothing.
  */
 #include "bmc.h"
@@ -27,6 +27,35 @@ SEC("xdp") int generate(struct xdp_md *ctx)
 	u32 zero = 0, *ifindex = bpf_map_lookup_elem(&out, &zero);
 
 	return ifindex ? bpf_redirect(*ifindex, 0) : XDP_DROP;
+}
+
+/* How many keys `spread` asks for in turn, and which is the next. */
+struct {
+	__uint(type, MAP_ARRAY);
+	__uint(max_entries, 2);
+	__type(key, u32);
+	__type(value, u32);
+} turn SEC(".maps");
+
+/* The digits at the end of a key of 16 bytes, which is all that is asked for. */
+#define OFF_DIGITS	(OFF_KEY + 10)
+
+SEC("xdp") int spread(struct xdp_md *ctx)
+{
+	u8 *p = (u8 *)(long)ctx->data, *end = (u8 *)(long)ctx->data_end;
+	u32 zero = 0, one = 1, *ifindex = bpf_map_lookup_elem(&out, &zero);
+	u32 *keys = bpf_map_lookup_elem(&turn, &zero), *at = bpf_map_lookup_elem(&turn, &one);
+	u32 n;
+
+	if (!ifindex || !keys || !at || p + OFF_DIGITS + 6 > end)
+		return XDP_DROP;
+	n = *at;
+	*at = n + 1 < *keys ? n + 1 : 0;
+	p[OFF_DIGITS + 2] = '0' + n / 1000 % 10;
+	p[OFF_DIGITS + 3] = '0' + n / 100 % 10;
+	p[OFF_DIGITS + 4] = '0' + n / 10 % 10;
+	p[OFF_DIGITS + 5] = '0' + n % 10;
+	return bpf_redirect(*ifindex, 0);
 }
 
 SEC("xdp") int answered(struct xdp_md *ctx)
