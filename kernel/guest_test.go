@@ -3,6 +3,7 @@
 package kernel
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -18,6 +19,7 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
 	"github.com/iupkg/iupkg/manifest"
+	"github.com/iupkg/iupkg/signing"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
@@ -46,6 +48,7 @@ func TestGuest(t *testing.T) {
 		{"replace", g.replace},
 		{"unload", g.unload},
 		{"changed image", g.changedImage},
+		{"signed wrapper", g.signedWrapper},
 		{"mutants", g.mutants},
 		{"generic", g.generic},
 		{"backstops", g.backstops},
@@ -462,6 +465,38 @@ func (g *guest) changedImage(t *testing.T) {
 	}
 	if err == nil {
 		t.Error("a changed object was loaded")
+	}
+	same(t, g.before)
+}
+
+// signedWrapper loads a module made ahead, which has a signature at its end; one for
+// another object is left alone.
+func (g *guest) signedWrapper(t *testing.T) {
+	spec := g.spec(t, "1.0.0")
+	p, err := spec.plan()
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys, err := signing.NewKeys("ahead")
+	if err != nil {
+		t.Fatal(err)
+	}
+	signed, err := keys.SignModule(p.wrapper)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := bytes.Clone(signed)
+	other[len(p.wrapper)/2] ^= 1
+	spec.Wrappers = [][]byte{other, signed}
+	if p, err = spec.plan(); err != nil || !bytes.Equal(p.wrapper, signed) {
+		t.Fatalf("another module is loaded than the signed one: %v", err)
+	}
+	l, err := Load(t.Context(), spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := Unload(t.Context(), l); err != nil {
+		t.Fatal(err)
 	}
 	same(t, g.before)
 }
