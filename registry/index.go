@@ -223,26 +223,35 @@ func (s *IndexStore) Marks(ctx context.Context, after string) ([]string, error) 
 	if err != nil {
 		return nil, err
 	}
-	var marks []string
 	enough := errors.New("enough")
-	seen := 0
-	err = r.Tags(ctx, markTag+after, func(page []string) error {
-		for _, tag := range page {
-			if mark, ok := strings.CutPrefix(tag, markTag); ok && mark > after {
-				marks = append(marks, mark)
+	list := func(last string) (marks []string, err error) {
+		seen := 0
+		err = r.Tags(ctx, last, func(page []string) error {
+			for _, tag := range page {
+				if mark, ok := strings.CutPrefix(tag, markTag); ok && mark > after {
+					marks = append(marks, mark)
+				}
 			}
+			// Tags come in the order of bytes. A registry that does not keep to that is
+			// read to its end.
+			if seen += len(page); seen > maxTags || len(page) > 0 && sort.StringsAreSorted(page) && page[len(page)-1] > markTag+"~" {
+				return enough
+			}
+			return nil
+		})
+		if err == nil || errors.Is(err, enough) {
+			return marks, nil
 		}
-		// Tags come in the order of bytes. A registry that does not keep to that is
-		// read to its end.
-		if seen += len(page); seen > maxTags || len(page) > 0 && sort.StringsAreSorted(page) && page[len(page)-1] > markTag+"~" {
-			return enough
-		}
-		return nil
-	})
-	if err != nil && !errors.Is(err, enough) {
-		if err = fail("list tags of", r.Reference.String(), "", err); KindOf(err) != NotFound {
-			return nil, err
-		}
+		return nil, fail("list tags of", r.Reference.String(), "", err)
+	}
+	marks, err := list(markTag + after)
+	if KindOf(err) == NotFound {
+		// Either there is no repository, or, in zot, no tag of just this name to begin
+		// behind.
+		marks, err = list("")
+	}
+	if err != nil && KindOf(err) != NotFound {
+		return nil, err
 	}
 	sort.Strings(marks)
 	return marks, nil
