@@ -139,3 +139,34 @@ func (b *bed) l4lb() {
 	}
 	b.shell("ip addr del 10.1.0.100/32 dev xs")
 }
+
+func (b *bed) quorum() {
+	b.install("quorum", "iface=xs", "mode=generic", "node=9", "quorum=2")
+	const slots = 50
+	set := func(promised, leading uint64) {
+		b.shell(setMap("quorum", "state", le(0, 4), le(promised, 8)) + setMap("quorum", "state", le(1, 4), le(leading, 8)))
+	}
+	// As a replica: nobody listens at the port, and all is acknowledged and logged, once the ballot is promised.
+	b.expect(b.ask("paxos-lead", "10.1.0.2:5005", "1", "1", "10.1.0.1:5005"), "failed")
+	set(1, 0)
+	b.expect(b.ask("paxos-lead", "10.1.0.2:5005", fmt.Sprint(slots), "1", "10.1.0.1:5005"), fmt.Sprintf("decided %d", slots))
+	b.expect(b.shell(b.peer+" paxos-log /sys/fs/bpf/iupkg/quorum/maps/log"), fmt.Sprintf("logged %d value %d", slots, slots-1))
+	if c := b.counters("quorum"); c["accepted"] != slots || c["left"] == 0 {
+		b.t.Errorf("counters of a replica: %v", c)
+	}
+
+	// As a leader of three replicas in user space, two of which decide: it hears of each slot once.
+	set(0, 1)
+	for node, ns := range []string{"client", "be1", "be2"} {
+		b.shell(fmt.Sprintf("ip netns exec %s setsid %s paxos-replica :5005 %d >/dev/null 2>&1 </dev/null &", ns, b.peer, node+1))
+	}
+	said := b.shell(fmt.Sprintf("%s paxos-lead 10.1.0.1:5005 %d 1 10.1.0.2:5005 10.1.0.11:5005 10.1.0.12:5005", b.peer, slots))
+	var decided, heard, repeated int
+	if _, err := fmt.Sscanf(said, "decided %d heard %d repeated %d", &decided, &heard, &repeated); err != nil {
+		b.t.Fatalf("%v: %s", err, said)
+	}
+	c := b.counters("quorum")
+	if decided != slots || heard < slots || heard > slots+3*repeated || c["decided"] != slots || c["late"] == 0 {
+		b.t.Errorf("the leader: %s; counters %v", said, c)
+	}
+}

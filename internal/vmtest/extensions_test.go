@@ -27,6 +27,7 @@ var exts = []ext{
 	{"matcher", (*bed).matcher, "port=65536", "65535"},
 	{"errinject", (*bed).errinject, "errno=0", "133"},
 	{"l4lb", (*bed).l4lb, "idle_s=0", "86400"},
+	{"quorum", (*bed).quorum, "node=64", "63"},
 }
 
 // IUPKG_EXTS=NAME,... tries these only, IUPKG_EXTS_KERNEL=6.1 another kernel.
@@ -65,6 +66,10 @@ func TestExtensions(t *testing.T) {
 			b.shell("! grep ^iux_ /proc/modules")
 		})
 	}
+	t.Run("refused", func(t *testing.T) {
+		b.t = t
+		b.refusedPrograms()
+	})
 	b.t = t
 	b.checkLog()
 }

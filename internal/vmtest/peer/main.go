@@ -10,6 +10,7 @@
 //	peer hold ADDR                  one connection with a line for every line of standard input
 //	peer send ADDR TEXT...          one line, of which each TEXT is a segment of its own
 //	peer read PATH N                opens and reads a file N times
+//	peer paxos-replica ADDR NODE, paxos-lead ADDR N WANT REPLICA..., paxos-log PATH: see paxos.go
 package main
 
 import (
@@ -40,6 +41,7 @@ func main() {
 	addr, args := os.Args[2], os.Args[3:]
 	run := map[string]func(string, []string) error{
 		"tls-serve": tlsServe, "tls-dial": tlsDial, "who": who, "ask": ask, "hold": hold, "send": send, "read": read,
+		"paxos-replica": paxosReplica, "paxos-lead": paxosLead, "paxos-log": paxosLog,
 	}[os.Args[1]]
 	if run == nil {
 		fatal("no command " + os.Args[1])
