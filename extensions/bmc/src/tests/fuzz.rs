@@ -92,7 +92,9 @@ fn fuzz() {
         }
         now += n.below(20_000_000) as u64;
         host::set_ktime_ns(now);
-        let mut packet = Packet::new(&bytes).linear(n.below(bytes.len() + 1));
+        // Most in one buffer: of others, programs see the first only.
+        let linear = if n.below(4) > 0 { bytes.len() } else { n.below(bytes.len() + 1) };
+        let mut packet = Packet::new(&bytes).linear(linear);
         let began = Instant::now();
         if n.below(3) > 0 {
             match packet.xdp(rx) {
