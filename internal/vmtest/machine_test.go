@@ -383,6 +383,20 @@ func (b *bed) talk(n int) {
 	b.shell(fmt.Sprintf("for i in $(seq %d); do timeout 10 bash -c '</dev/tcp/10.0.2.2/%s'; done", n, port))
 }
 
+// lines wants the source line of an extension's faults from status and logs, and from logs -f
+// for one that comes while it follows.
+func (b *bed) lines(name, at string) {
+	b.t.Helper()
+	b.run(0, []string{at}, "status", name)
+	before := strings.Count(b.run(0, []string{"at " + at}, "logs", name).Stdout, at)
+	b.shell(b.IUPkg() + " logs -f " + name + " >/run/follow 2>&1 & echo $! >/run/follow.pid; sleep 6") // by then a line may be printed again
+	b.talk(1)
+	after := b.shell("sleep 1; kill -INT $(cat /run/follow.pid); sleep 1; cat /run/follow")
+	if n := strings.Count(after, at); n <= before {
+		b.t.Errorf("logs -f shows %s %d times, %d before there was another fault:\n%s", at, n, before, after)
+	}
+}
+
 func TestFaultyExtensions(t *testing.T) {
 	for _, kernel := range []string{"6.12", "6.1"} {
 		t.Run(kernel, func(t *testing.T) {
@@ -402,7 +416,10 @@ func TestFaultyExtensions(t *testing.T) {
 					if faults[cause] < 1 || runs < talks {
 						t.Errorf("%d runs, faults %v; want one of cause %s at least", runs, faults, cause)
 					}
-					b.run(0, []string{cause}, "status", name)
+					b.run(0, []string{cause, "src/lib.rs:"}, "status", name)
+					if name == "panic-first" && kernel == "6.12" {
+						b.lines(name, "src/lib.rs:18") // where it indexes
+					}
 					b.run(0, nil, "remove", name)
 					b.talk(1)
 					b.shell("! grep ^iux_ /proc/modules")
