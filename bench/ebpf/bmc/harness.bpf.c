@@ -7,6 +7,7 @@
 #include "bmc.h"
 
 static long (*bpf_redirect)(u32 ifindex, u64 flags) = (void *)23;
+static u64 (*bpf_ktime_get_ns)(void) = (void *)5;
 
 struct {
 	__uint(type, MAP_ARRAY);
@@ -22,10 +23,28 @@ struct {
 	__type(value, u64);
 } answers SEC(".maps");
 
+/* When the first frame was sent since this was zero, and when the last answer came. */
+struct {
+	__uint(type, MAP_ARRAY);
+	__uint(max_entries, 2);
+	__type(key, u32);
+	__type(value, u64);
+} times SEC(".maps");
+
+inlined void sent(void)
+{
+	u32 zero = 0;
+	u64 *at = bpf_map_lookup_elem(&times, &zero);
+
+	if (at && !*at)
+		*at = bpf_ktime_get_ns();
+}
+
 SEC("xdp") int generate(struct xdp_md *ctx)
 {
 	u32 zero = 0, *ifindex = bpf_map_lookup_elem(&out, &zero);
 
+	sent();
 	return ifindex ? bpf_redirect(*ifindex, 0) : XDP_DROP;
 }
 
@@ -49,6 +68,7 @@ SEC("xdp") int spread(struct xdp_md *ctx)
 
 	if (!ifindex || !keys || !at || p + OFF_DIGITS + 6 > end)
 		return XDP_DROP;
+	sent();
 	n = *at;
 	*at = n + 1 < *keys ? n + 1 : 0;
 	p[OFF_DIGITS + 2] = '0' + n / 1000 % 10;
@@ -61,11 +81,13 @@ SEC("xdp") int spread(struct xdp_md *ctx)
 SEC("xdp") int answered(struct xdp_md *ctx)
 {
 	u8 *p = (u8 *)(long)ctx->data, *end = (u8 *)(long)ctx->data_end;
-	u32 zero = 0;
-	u64 *n = bpf_map_lookup_elem(&answers, &zero);
+	u32 zero = 0, one = 1;
+	u64 *n = bpf_map_lookup_elem(&answers, &zero), *at = bpf_map_lookup_elem(&times, &one);
 
-	if (n && p + OFF_TEXT <= end && p[OFF_IP + 9] == 17)
+	if (n && at && p + OFF_TEXT <= end && p[OFF_IP + 9] == 17) {
+		*at = bpf_ktime_get_ns();
 		__sync_fetch_and_add(n, 1);
+	}
 	return XDP_DROP;
 }
 
