@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
+	"github.com/iupkg/iupkg/install"
 	"github.com/iupkg/iupkg/kernel"
 	"github.com/iupkg/iupkg/signing"
 )
@@ -202,20 +203,29 @@ func yesNo(b bool) string {
 	return "no"
 }
 
-func (a *app) trustRemove(publisher string) error {
+// editPolicy is the policy to be changed and what is installed under it, with the store
+// held until unlock.
+func (a *app) editPolicy() (policy *signing.Policy, cur *install.Generation, unlock func(), err error) {
 	lock, err := a.root().Lock()
 	if err != nil {
-		return err
+		return nil, nil, nil, err
 	}
-	defer lock.Unlock()
-	policy, err := a.policy()
+	if policy, err = a.policy(); err == nil {
+		cur, err = a.root().Current()
+	}
+	if err != nil {
+		lock.Unlock()
+		return nil, nil, nil, err
+	}
+	return policy, cur, func() { lock.Unlock() }, nil
+}
+
+func (a *app) trustRemove(publisher string) error {
+	policy, cur, unlock, err := a.editPolicy()
 	if err != nil {
 		return err
 	}
-	cur, err := a.root().Current()
-	if err != nil {
-		return err
-	}
+	defer unlock()
 	theirs := []string{}
 	for _, p := range cur.Packages {
 		if p.Signer.Publisher == publisher {

@@ -225,19 +225,11 @@ func (a *app) trustRevoke(r *signing.Revoked) error {
 	if n == 0 {
 		return usagef("what to revoke is missing: give --key, --digest or --version")
 	}
-	lock, err := a.root().Lock()
+	policy, cur, unlock, err := a.editPolicy()
 	if err != nil {
 		return err
 	}
-	defer lock.Unlock()
-	policy, err := a.policy()
-	if err != nil {
-		return err
-	}
-	cur, err := a.root().Current()
-	if err != nil {
-		return err
-	}
+	defer unlock()
 	if err := policy.Revoke(r); err != nil {
 		return usageError{err}
 	}
