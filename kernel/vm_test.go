@@ -50,7 +50,7 @@ func TestStockKernels(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			m := vmtest.Start(t, vm.Config{Image: image, CPUs: 2, InTurn: true, Shares: []vm.Share{{Host: dir, Guest: "/mnt/kernel"}}})
+			m := vmtest.Start(t, vm.Config{Image: image, CPUs: 2, Shares: []vm.Share{{Host: dir, Guest: "/mnt/kernel"}}})
 			t.Log(vmtest.Shell(t, m, "cp /mnt/kernel/kernel.test /tmp; chmod +x /tmp/kernel.test; "+
 				"IUPKG_VM_TEST=/mnt/kernel /tmp/kernel.test -test.v -test.run '^TestGuest' 2>&1"))
 		})

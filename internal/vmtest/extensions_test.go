@@ -42,7 +42,7 @@ func TestExtensions(t *testing.T) {
 	if only := os.Getenv("IUPKG_EXTS"); only != "" {
 		exts = slices.DeleteFunc(exts, func(x ext) bool { return !slices.Contains(strings.Split(only, ","), x.name) })
 	}
-	b := newBedOn(t, vm.Config{Kernel: kernel, CPUs: 2, MemMiB: 1024, InTurn: true})
+	b := newBedOn(t, vm.Config{Kernel: kernel, CPUs: 2, MemMiB: 1024})
 	for _, x := range exts {
 		b.publish("extensions/"+x.name, x.name, nil)
 	}

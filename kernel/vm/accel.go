@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -89,10 +90,28 @@ func hostID(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	v, err := qemuVersion(ctx)
+	if err != nil {
+		return "", err
+	}
+	return strings.TrimSpace(string(id)) + " " + v, nil
+}
+
+// qemuVersion is QEMU's first word about itself, "QEMU emulator version 10.0.2 (…)".
+func qemuVersion(ctx context.Context) (string, error) {
 	v, err := command(ctx, "", "qemu-system-x86_64", "--version")
 	if err != nil {
 		return "", err
 	}
 	v, _, _ = strings.Cut(v, "\n")
-	return strings.TrimSpace(string(id)) + " " + v, nil
+	return v, nil
+}
+
+// runsAtOnce says whether this QEMU may emulate several CPUs at once. Before 8.1 it translates a page of code without
+// keeping others from writing to it, so that a CPU may go on with what another has just patched. Kernels patch
+// themselves all the time, and do not survive a breakpoint whose handler has gone.
+func runsAtOnce(version string) bool {
+	var major, minor int
+	_, err := fmt.Sscanf(version, "QEMU emulator version %d.%d", &major, &minor)
+	return err == nil && (major > 8 || major == 8 && minor >= 1)
 }

@@ -27,10 +27,6 @@ type Config struct {
 	Icount string
 	// Accel is "tcg", "kvm", or empty for what the probe found.
 	Accel string
-	// InTurn has the CPUs run in turn under TCG instead of at once, which is slower. For what makes the kernel patch
-	// code that all CPUs run all the time, such as the way into system calls: TCG may show a CPU the
-	// breakpoint of such a patch after its handler has gone, which the kernel does not survive.
-	InTurn bool
 	// CPU is QEMU's -cpu; by default that of the host under KVM, else "max".
 	CPU string
 	// Append is added to the kernel's command line.

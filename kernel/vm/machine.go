@@ -32,6 +32,7 @@ type Machine struct {
 	qmp      *monitor
 	console  *console
 	initrd   string
+	atOnce   bool // see runsAtOnce
 	files    *hostFiles
 
 	done chan struct{} // closed when QEMU has ended
@@ -82,17 +83,19 @@ func Start(ctx context.Context, cfg Config) (*Machine, error) {
 	return nil, err
 }
 
-// again says whether a machine that did not start may start the next time: a port found free
-// was taken by the time QEMU bound it; or the kernel patched its own code while another CPU ran it, and TCG
-// showed that CPU the breakpoint of the patch after its handler had gone. Nothing of ours is in the kernel yet.
+// again says whether a machine that did not start may start the next time: a port found free was taken by the time
+// QEMU bound it.
 func again(err error) bool {
-	var d *Death
-	return strings.Contains(err.Error(), "Could not set up host forwarding rule") ||
-		errors.As(err, &d) && strings.HasPrefix(d.Cause, "kernel panic") && strings.Contains(d.Console, "Oops: int3")
+	return strings.Contains(err.Error(), "Could not set up host forwarding rule")
 }
 
 func start(ctx context.Context, cfg Config, k *Kernel, accel string) (_ *Machine, err error) {
 	m := &Machine{Kernel: k, Accel: accel, cfg: cfg, done: make(chan struct{})}
+	version, err := qemuVersion(ctx)
+	if err != nil {
+		return nil, err
+	}
+	m.atOnce = runsAtOnce(version)
 	m.console = &console{tee: cfg.Console, onPanic: m.panicked}
 	if m.forwards, err = pickPorts(cfg.Forwards); err != nil {
 		return nil, err

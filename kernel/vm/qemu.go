@@ -29,7 +29,7 @@ func (m *Machine) qemuArgs() []string {
 			// Five-level page tables only make a software MMU slower.
 			cpu = "max,la57=off"
 		}
-		if c.CPUs > 1 && !c.InTurn {
+		if c.CPUs > 1 && m.atOnce {
 			accel += ",thread=multi"
 		} else {
 			accel += ",thread=single"

@@ -153,6 +153,20 @@ func TestConfigRefuses(t *testing.T) {
 	}
 }
 
+func TestRunsAtOnce(t *testing.T) {
+	for version, want := range map[string]bool{
+		"QEMU emulator version 7.2.22 (Debian 1:7.2+dfsg-7+deb12u18+b3)":      false,
+		"QEMU emulator version 8.0.5":                                         false,
+		"QEMU emulator version 8.1.0":                                         true,
+		"QEMU emulator version 10.0.2 (Debian 1:10.0.2+ds-2+deb13u1~bpo12+1)": true,
+		"something else": false,
+	} {
+		if got := runsAtOnce(version); got != want {
+			t.Errorf("%s: %v, want %v", version, got, want)
+		}
+	}
+}
+
 func TestPickPorts(t *testing.T) {
 	got, err := pickPorts([]Forward{{"tcp", 0, 11211}, {"udp", 0, 11211}, {"tcp", 4444, 80}})
 	if err != nil || got[0].Host == 0 || got[0].Host != got[1].Host || got[2].Host != 4444 {
