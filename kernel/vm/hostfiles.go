@@ -3,6 +3,7 @@
 package vm
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -18,8 +19,41 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// virtiofsd comes with QEMU of Debian 12.
-const virtiofsd = "/usr/lib/qemu/virtiofsd"
+// virtiofsd finds the daemon of that name: it comes with QEMU of Debian 12. QEMU from Debian's backports has none beside it;
+// then it is fetched from the package of Debian 12 into the cache.
+func virtiofsd(ctx context.Context) (string, error) {
+	const name, pkg = "usr/lib/qemu/virtiofsd", "qemu-system-common=1:7.2*"
+	if _, err := os.Stat("/" + name); err == nil {
+		return "/" + name, nil
+	}
+	cache, err := CacheDir()
+	if err != nil {
+		return "", err
+	}
+	dir := filepath.Join(cache, "qemu")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", err
+	}
+	unlock, err := lockDir(dir)
+	if err != nil {
+		return "", err
+	}
+	defer unlock()
+	path := filepath.Join(dir, "virtiofsd")
+	if _, err := os.Stat(path); err == nil {
+		return path, nil
+	}
+	tmp, err := os.MkdirTemp(dir, ".unpack-")
+	if err != nil {
+		return "", err
+	}
+	defer os.RemoveAll(tmp)
+	tree, err := download(ctx, tmp, pkg)
+	if err != nil {
+		return "", err
+	}
+	return path, os.Rename(filepath.Join(tree, name), path)
+}
 
 // shared is a folder that the guest gets under a tag.
 type shared struct {
@@ -71,22 +105,26 @@ func (h *hostFiles) qemuArgs(all []shared, memMiB int) []string {
 }
 
 // serve starts what must run before QEMU does.
-func (h *hostFiles) serve(all []shared) (err error) {
+func (h *hostFiles) serve(ctx context.Context, all []shared) (err error) {
 	if h.fs != "virtiofs" {
 		return nil
 	}
 	if h.dir, err = os.MkdirTemp("", "iupkg-vm-"); err != nil {
 		return err
 	}
+	program, err := virtiofsd(ctx)
+	if err != nil {
+		return fmt.Errorf("virtiofsd, which this kernel needs as it has no 9P: %w", err)
+	}
 	for _, s := range all {
-		if err := h.daemon(s); err != nil {
+		if err := h.daemon(program, s); err != nil {
 			return fmt.Errorf("serve %s over virtiofs: %w", s.path, err)
 		}
 	}
 	return nil
 }
 
-func (h *hostFiles) daemon(s shared) error {
+func (h *hostFiles) daemon(program string, s shared) error {
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: h.socket(s.tag)})
 	if err != nil {
 		return err
@@ -108,7 +146,7 @@ func (h *hostFiles) daemon(s shared) error {
 		cache = "always"
 	}
 	// The daemon's own sandbox of namespaces takes a path only; its other one keeps to the tree that is handed over.
-	cmd := exec.Command(virtiofsd, "--fd=3", "-f", "-o", "source=/proc/self/fd/4/.,sandbox=chroot,xattr,log_level=warn,cache="+cache)
+	cmd := exec.Command(program, "--fd=3", "-f", "-o", "source=/proc/self/fd/4/.,sandbox=chroot,xattr,log_level=warn,cache="+cache)
 	cmd.Stdout, cmd.Stderr = h.log, h.log
 	cmd.ExtraFiles = []*os.File{socket, tree}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}

@@ -166,17 +166,9 @@ func unpack(ctx context.Context, root, pkg string, k *Kernel) (err error) {
 		return err
 	}
 	defer os.RemoveAll(tmp)
-	// apt drops privileges to _apt for downloads, which could not write here.
-	if _, err := command(ctx, tmp, "apt-get", "-q", "-o", "APT::Sandbox::User=root", "download", pkg); err != nil {
-		return fmt.Errorf("fetch %s: %w", pkg, err)
-	}
-	debs, _ := filepath.Glob(filepath.Join(tmp, "*.deb"))
-	if len(debs) != 1 {
-		return fmt.Errorf("fetch %s: got %d files", pkg, len(debs))
-	}
-	tree := filepath.Join(tmp, "tree")
-	if _, err := command(ctx, tmp, "dpkg-deb", "-x", debs[0], tree); err != nil {
-		return fmt.Errorf("unpack %s: %w", pkg, err)
+	tree, err := download(ctx, tmp, pkg)
+	if err != nil {
+		return err
 	}
 	if err := os.RemoveAll(filepath.Join(tree, "usr", "share")); err != nil {
 		return err
@@ -195,6 +187,23 @@ func unpack(ctx context.Context, root, pkg string, k *Kernel) (err error) {
 		return err
 	}
 	return os.Rename(tree, k.Dir)
+}
+
+// download fetches a package into an empty folder and returns the tree in it.
+func download(ctx context.Context, tmp, pkg string) (tree string, err error) {
+	// apt drops privileges to _apt for downloads, which could not write here.
+	if _, err := command(ctx, tmp, "apt-get", "-q", "-o", "APT::Sandbox::User=root", "download", pkg); err != nil {
+		return "", fmt.Errorf("fetch %s: %w", pkg, err)
+	}
+	debs, _ := filepath.Glob(filepath.Join(tmp, "*.deb"))
+	if len(debs) != 1 {
+		return "", fmt.Errorf("fetch %s: got %d files", pkg, len(debs))
+	}
+	tree = filepath.Join(tmp, "tree")
+	if _, err := command(ctx, tmp, "dpkg-deb", "-x", debs[0], tree); err != nil {
+		return "", fmt.Errorf("unpack %s: %w", pkg, err)
+	}
+	return tree, nil
 }
 
 // command runs a tool of the host and returns its output; what it said on failure is in the error. The sbin folders are

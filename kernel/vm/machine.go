@@ -109,7 +109,7 @@ func start(ctx context.Context, cfg Config, k *Kernel, accel string) (_ *Machine
 			m.files.close()
 		}
 	}()
-	if err := m.files.serve(m.shared()); err != nil {
+	if err := m.files.serve(ctx, m.shared()); err != nil {
 		return nil, err
 	}
 	agentHost, agentGuest, err := socketPair("agent")
