@@ -158,7 +158,8 @@ func (b *bed) quorum() {
 	// As a leader of three replicas in user space, two of which decide: it hears of each slot once.
 	set(0, 1)
 	for node, ns := range []string{"client", "be1", "be2"} {
-		b.shell(fmt.Sprintf("ip netns exec %s setsid %s paxos-replica :5005 %d >/dev/null 2>&1 </dev/null &", ns, b.peer, node+1))
+		b.shell(fmt.Sprintf(`ip netns exec %s setsid %s paxos-replica :5005 %d >/dev/null 2>&1 </dev/null &
+			for i in $(seq 100); do ip netns exec %[1]s ss -Hlun sport = :5005 | grep -q . && exit 0; sleep 0.1; done; exit 1`, ns, b.peer, node+1))
 	}
 	said := b.shell(fmt.Sprintf("%s paxos-lead 10.1.0.1:5005 %d 1 10.1.0.2:5005 10.1.0.11:5005 10.1.0.12:5005", b.peer, slots))
 	var decided, heard, repeated int
