@@ -13,13 +13,13 @@
 
 use iu::prelude::*;
 
-use crate::cache;
-use crate::clock::LATE;
+use crate::cache::Pending;
+use crate::clock::{LATE, settle};
 use crate::packet::{ACK, FIN, Ip, RST, SYN, Tcp, URG};
 use crate::proto::ascii::{self, Reply};
 use crate::proto::binary::{self, Header};
 use crate::proto::{Expiry, Replies};
-use crate::report::Report;
+use crate::report::{FLIGHTS, Report};
 
 /// Sets; a power of two.
 const SETS: u32 = 1024;
@@ -27,9 +27,6 @@ const WAYS: usize = 4;
 
 /// Longest request line that is put together from segments; also [`binary::MAX_HEAD`].
 const LINE: usize = 320;
-
-/// Most changes under way on a connection; of more, none is known to be carried out.
-const FLIGHTS: usize = 32;
 
 /// Milliseconds after which a change may no longer be under way although its reply has not come.
 const LONG_AGO: u32 = (LATE / 2 / 1_000_000) as u32;
@@ -92,8 +89,7 @@ impl Ends {
 /// A change under way.
 #[plain]
 struct Flight {
-    set: u32,
-    epoch: u32,
+    change: Pending,
     /// The reply that ends it; 0: no change.
     reply: u32,
 }
@@ -146,6 +142,10 @@ struct Set {
 #[map]
 static CONNS: LockedArray<Set, SETS> = LockedArray::new();
 
+impl Flight {
+    const NONE: Flight = Flight { change: Pending::NONE, reply: 0 };
+}
+
 impl Set {
     fn find(&mut self, ends: &Ends) -> Option<&mut Conn> {
         let tick = self.tick.wrapping_add(1);
@@ -156,7 +156,7 @@ impl Set {
     }
 
     /// Room for a connection, another's if need be.
-    fn make(&mut self, ends: &Ends) -> Option<&mut Conn> {
+    fn make(&mut self, ends: &Ends, report: &mut Report) -> Option<&mut Conn> {
         let tick = self.tick;
         let rank = |c: &Conn| {
             if c.state == state::FREE {
@@ -178,9 +178,7 @@ impl Set {
         (conn.kind, conn.flags) = (kind::UNKNOWN, 0);
         (conn.rx_skip, conn.tx_skip, conn.rx_len, conn.tx_len) = (0, 0, 0, 0);
         (conn.expected, conn.answered, conn.quiet_at) = (1, 1, 1);
-        for flight in &mut conn.flights {
-            flight.reply = 0;
-        }
+        conn.give_up(report);
         Some(conn)
     }
 }
@@ -206,14 +204,15 @@ pub fn received(ends: &Ends, tcp: Tcp, payload: &[u8], now: u64, report: &mut Re
     let ms = (now / 1_000_000) as u32;
     let found = set.find(ends).is_some();
     if tcp.flags & RST != 0 {
-        // What it sent before may still be carried out: its changes stay under way.
+        // What it sent before may still be carried out.
         if let Some(conn) = set.find(ends) {
             conn.state = state::FREE;
+            conn.give_up(report);
         }
         return Seen::Nothing;
     }
     if tcp.flags & SYN != 0 {
-        let Some(conn) = set.make(ends) else {
+        let Some(conn) = set.make(ends, report) else {
             return Seen::Nothing;
         };
         conn.state = state::SYNCED;
@@ -228,7 +227,7 @@ pub fn received(ends: &Ends, tcp: Tcp, payload: &[u8], now: u64, report: &mut Re
         conn.lose(tcp.seq.wrapping_add(1).wrapping_add(payload.len() as u32), payload, report);
         return Seen::Lost;
     }
-    let made = if found { set.find(ends) } else { set.make(ends) };
+    let made = if found { set.find(ends) } else { set.make(ends, report) };
     let Some(conn) = made else {
         return Seen::Nothing;
     };
@@ -255,6 +254,9 @@ pub fn received(ends: &Ends, tcp: Tcp, payload: &[u8], now: u64, report: &mut Re
         && tcp.seq == conn.rx_next
         && tcp.flags & URG == 0;
     if follows && conn.follow(payload, report) {
+        if conn.flags & COUNTED == 0 {
+            conn.give_up(report);
+        }
         if conn.rx_acked == conn.rx_next {
             conn.rx_at = ms;
         }
@@ -280,9 +282,20 @@ impl Conn {
         }
     }
 
+    /// Gives up on all replies that are awaited, as no reply will be known for what it is.
+    fn give_up(&mut self, report: &mut Report) {
+        for flight in &mut self.flights {
+            if flight.reply != 0 {
+                report.give_up(flight.change);
+                flight.reply = 0;
+            }
+        }
+    }
+
     /// Gives up following. `end` is the end of this segment.
     fn lose(&mut self, end: u32, payload: &[u8], report: &mut Report) {
         report.doubt();
+        self.give_up(report);
         // In ASCII, every change is seen wherever it stands. In anything else there is no telling.
         report.all(self.kind != kind::ASCII);
         ascii::scan(payload, &mut |c| report.add(c));
@@ -572,27 +585,38 @@ fn gather<'a>(
     Some(after)
 }
 
-/// Notes the changes of a report as under way; it has been applied.
-pub fn under_way(ends: &Ends, report: &mut Report) {
+/// Notes the changes of a report as under way; it has been applied, at `now`.
+pub fn under_way(ends: &Ends, report: &mut Report, now: u64) {
     if !report.items_mut(0).iter().any(|i| i.reply != 0) {
         return;
     }
-    let Some(mut set) = CONNS.lock(ends.set()) else {
-        return;
-    };
-    let Some(conn) = set.find(ends) else {
-        return;
-    };
-    let free = conn.flights.iter_mut().filter(|f| f.reply == 0);
-    let items = report.items_mut(0).iter().filter(|i| i.reply != 0);
-    for (flight, item) in free.zip(items) {
-        *flight = Flight { set: item.set(), epoch: item.epoch, reply: item.reply };
+    note_flights(ends, report);
+    // By now the connection may be gone, or its replies be counted no more.
+    for item in report.items_mut(0).iter().filter(|i| i.reply != 0) {
+        item.pending.give_up(now.saturating_add(settle()));
     }
 }
 
-/// Changes that were carried out: sets and their epochs.
+fn note_flights(ends: &Ends, report: &mut Report) -> Option<()> {
+    let mut set = CONNS.lock(ends.set())?;
+    let conn = set.find(ends)?;
+    if conn.flags & COUNTED == 0 {
+        return None;
+    }
+    let free = conn.flights.iter_mut().filter(|f| f.reply == 0);
+    let items = report.items_mut(0).iter_mut().filter(|i| i.reply != 0);
+    for (flight, item) in free.zip(items) {
+        *flight = Flight { change: item.pending, reply: item.reply };
+        item.reply = 0;
+    }
+    Some(())
+}
+
+/// Changes that were carried out.
 pub struct Done {
     flights: [Flight; FLIGHTS],
+    /// They may not have been: their replies will not be known for what they are.
+    given_up: bool,
     /// What was asked for so far counts no more: the server is gone, or may be, or
     /// changes that were not seen for what they are were received.
     pub outdates: bool,
@@ -600,9 +624,13 @@ pub struct Done {
 
 impl Done {
     /// Lets the sets be filled again.
-    pub fn apply(&self) {
+    pub fn apply(&self, now: u64) {
         for flight in self.flights.iter().filter(|f| f.reply != 0) {
-            cache::done(flight.set, flight.epoch);
+            if self.given_up {
+                flight.change.give_up(now.saturating_add(settle()));
+            } else {
+                flight.change.done();
+            }
         }
     }
 }
@@ -619,8 +647,7 @@ pub fn sent(
 ) -> Option<Done> {
     let mut set = CONNS.lock(ends.set())?;
     let conn = set.find(ends)?;
-    let mut done =
-        Done { flights: [Flight { set: 0, epoch: 0, reply: 0 }; FLIGHTS], outdates: false };
+    let mut done = Done { flights: [Flight::NONE; FLIGHTS], given_up: false, outdates: false };
     if tcp.flags & SYN != 0 {
         conn.tx_next = tcp.seq.wrapping_add(1);
         conn.flags |= OPEN;
@@ -634,24 +661,26 @@ pub fn sent(
         conn.state = state::RESYNC;
         done.outdates = true;
     }
-    if tcp.flags & RST != 0 {
-        // Nobody listens, or the server was ended.
-        conn.state = state::FREE;
-        done.outdates = true;
-        return Some(done);
-    }
-    if len > 0 && conn.flags & COUNTED != 0 {
+    // Nobody listens, or the server was ended.
+    let reset = tcp.flags & RST != 0;
+    if !reset && len > 0 && conn.flags & COUNTED != 0 {
         conn.count(tcp.seq, len, load);
     }
     // Only a socket that has been read to its end is closed with FIN.
     let closed = tcp.flags & FIN != 0;
+    let counted = conn.flags & COUNTED != 0;
+    done.given_up = !(reset || closed || counted);
     for (to, flight) in done.flights.iter_mut().zip(&mut conn.flights) {
-        let answered =
-            conn.flags & COUNTED != 0 && (conn.answered.wrapping_sub(flight.reply) as i32) >= 0;
-        if flight.reply != 0 && (closed || answered) {
+        let answered = (conn.answered.wrapping_sub(flight.reply) as i32) >= 0;
+        if flight.reply != 0 && (reset || closed || !counted || answered) {
             *to = *flight;
             flight.reply = 0;
         }
+    }
+    if reset {
+        conn.state = state::FREE;
+        done.outdates = true;
+        return Some(done);
     }
     if closed {
         done.outdates |= conn.flags & CLOSING == 0;

@@ -149,7 +149,7 @@ fn send(
     let payload = UDP_HEADER + len + END.len();
     let total = headers + payload;
     let delta = i32::try_from(total as i64 - ctx.packet().len() as i64).ok()?;
-    if ctx.adjust_tail(delta).is_err() {
+    if ctx.adjust_tail(delta).is_err() && !grow_in_front(ctx, place.start, delta) {
         count(Count::NoRoom);
         return None;
     }
@@ -172,6 +172,20 @@ fn send(
         // The packet is no request any more, so nobody may see it.
         None => Some(XdpAction::Drop),
     }
+}
+
+/// Makes a packet with little room behind it, such as veth hands over, longer by moving its start. Whether there was room.
+#[cold]
+#[inline(never)]
+fn grow_in_front(ctx: &mut XdpContext, headers: usize, delta: i32) -> bool {
+    if delta <= 0 || ctx.adjust_head(-delta).is_err() {
+        return false;
+    }
+    let from = delta as usize;
+    if let Some(all) = ctx.packet_mut().get_mut(..from + headers) {
+        all.copy_within(from.., 0);
+    }
+    true
 }
 
 /// Serves a request for several keys, if every one is here.
@@ -275,12 +289,15 @@ fn segment(frame: &[u8], place: &Place) -> Option<()> {
     let ends = Ends::new(client, place.from, server);
     let now = time::ktime_ns();
     match conn::received(&ends, header, frame.get(place.start..place.end)?, now, &mut report) {
-        Seen::Nothing => return None,
+        Seen::Nothing => {
+            report.apply_given_up(now);
+            return None;
+        }
         Seen::Followed => {}
         Seen::Lost => count(Count::Lost),
     }
     apply(&mut report, clock::settle());
-    conn::under_way(&ends, &mut report);
+    conn::under_way(&ends, &mut report, now);
     Some(())
 }
 
@@ -358,9 +375,10 @@ fn acknowledge(ctx: &TcContext, headers: &[u8], place: &Place) -> Option<()> {
     let ends = Ends::new(client, place.to, server);
     let len = place.end.saturating_sub(place.start);
     let done = conn::sent(&ends, header, len, |at, to| ctx.load(place.start + at, to).is_ok())?;
-    done.apply();
+    let now = time::ktime_ns();
+    done.apply(now);
     if done.outdates {
-        clock::invalidate(time::ktime_ns().saturating_add(clock::settle()));
+        clock::invalidate(now.saturating_add(clock::settle()));
         count(Count::Flushes);
     }
     Some(())

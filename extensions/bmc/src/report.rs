@@ -3,8 +3,8 @@
 //! What a stretch of requests changes: noted while its connection is locked,
 //! carried out on the cache afterwards, as a program holds one lock at a time.
 
-use crate::cache;
-use crate::clock::{self, LATE};
+use crate::cache::{self, Pending, Until};
+use crate::clock;
 use crate::proto::get::key_hash;
 use crate::proto::{Change, Expiry};
 use crate::ttl;
@@ -23,21 +23,20 @@ pub struct Item {
     pub reply: u32,
     /// That reply is another request's, and may never come.
     pub quiet: bool,
-    /// See [`cache::done`]; good after [`Report::apply`].
-    pub epoch: u32,
+    /// What the reply ends; good after [`Report::apply`].
+    pub pending: Pending,
 }
 
-impl Item {
-    /// The set of its key.
-    pub fn set(&self) -> u32 {
-        cache::set_of(self.hash)
-    }
-}
+/// Changes that may be under way on a connection at once.
+pub const FLIGHTS: usize = 32;
 
 /// See the module.
 pub struct Report {
     items: [Item; MAX],
     len: usize,
+    /// Earlier changes whose replies will not be known for what they are.
+    given_up: [Pending; FLIGHTS],
+    given_up_len: usize,
     /// Not all changes were seen for what they are.
     all: bool,
     /// Nor was what they do to expiry.
@@ -52,8 +51,19 @@ impl Report {
     // Inlined, as it is too large to be copied on a stack of this size.
     #[inline(always)]
     pub fn new(sure: bool) -> Report {
-        let none = Item { hash: 0, expiry: Expiry::Keep, reply: 0, quiet: false, epoch: 0 };
-        Report { items: [none; MAX], len: 0, all: false, unlearn: false, flush: None, sure }
+        let none =
+            Item { hash: 0, expiry: Expiry::Keep, reply: 0, quiet: false, pending: Pending::NONE };
+        let given_up = [Pending::NONE; FLIGHTS];
+        Report {
+            items: [none; MAX],
+            len: 0,
+            given_up,
+            given_up_len: 0,
+            all: false,
+            unlearn: false,
+            flush: None,
+            sure,
+        }
     }
 
     /// Notes a change.
@@ -86,7 +96,7 @@ impl Report {
         };
         match self.items.get_mut(self.len) {
             Some(item) => {
-                *item = Item { hash, expiry, reply: 0, quiet: false, epoch: 0 };
+                *item = Item { hash, expiry, reply: 0, quiet: false, pending: Pending::NONE };
                 self.len += 1;
             }
             None => self.all(expiry != Expiry::Keep),
@@ -120,8 +130,24 @@ impl Report {
         }
     }
 
+    /// Notes that the reply to an earlier change will not be known for what it is.
+    pub fn give_up(&mut self, change: Pending) {
+        if let Some(to) = self.given_up.get_mut(self.given_up_len) {
+            *to = change;
+            self.given_up_len += 1;
+        }
+    }
+
+    /// Carries out what was given up; [`Report::apply`] does, too.
+    pub fn apply_given_up(&self, now: u64) {
+        for change in self.given_up.iter().take(self.given_up_len) {
+            change.give_up(now.saturating_add(clock::settle()));
+        }
+    }
+
     /// Carries it out. `hold`: how long a change to which no reply is awaited may be under way.
     pub fn apply(&mut self, now: u64, hold: u64) -> Applied {
+        self.apply_given_up(now);
         if let Some(delay) = self.flush {
             clock::flush(delay, self.sure, now, hold);
         }
@@ -132,9 +158,13 @@ impl Report {
             clock::unlearn(now.saturating_add(hold));
         }
         for item in self.items.iter_mut().take(self.len) {
-            let hold = if item.reply == 0 || item.quiet { hold } else { LATE };
-            if let Some(changed) = cache::change(item.hash, now, now.saturating_add(hold)) {
-                item.epoch = changed.epoch;
+            let until = match (item.reply, item.quiet) {
+                (0, _) => Until::Time(now.saturating_add(hold)),
+                (_, true) => Until::LaterReply,
+                (_, false) => Until::Reply,
+            };
+            if let Some(changed) = cache::change(item.hash, now, until) {
+                item.pending = changed.pending;
                 ttl::learn(item.hash, item.expiry, changed.alone, now);
             }
         }

@@ -198,6 +198,7 @@ pub fn log() -> Vec<(Level, String)> {
 pub struct Packet {
     bytes: Vec<u8>,
     linear: usize,
+    tailroom: usize,
     ifindex: u32,
     mark: u32,
 }
@@ -205,12 +206,18 @@ pub struct Packet {
 impl Packet {
     /// A packet of these bytes, Ethernet header first, all linear, on interface 1.
     pub fn new(bytes: &[u8]) -> Packet {
-        Packet { bytes: bytes.to_vec(), linear: usize::MAX, ifindex: 1, mark: 0 }
+        Packet { bytes: bytes.to_vec(), linear: usize::MAX, tailroom: usize::MAX, ifindex: 1, mark: 0 }
     }
 
     /// Only the first `n` bytes are linear: at XDP, they are the first of several buffers.
     pub fn linear(mut self, n: usize) -> Packet {
         self.linear = n;
+        self
+    }
+
+    /// At XDP, the packet can grow by no more than `n` bytes at its end. By default to [`XDP_MAX`].
+    pub fn tailroom(mut self, n: usize) -> Packet {
+        self.tailroom = n;
         self
     }
 
@@ -238,7 +245,7 @@ impl Packet {
     pub fn xdp(&mut self, program: impl FnOnce(XdpContext<'_>) -> XdpAction) -> XdpAction {
         let first = self.linear.min(self.bytes.len());
         assert!(first <= XDP_MAX, "longer than an XDP packet");
-        let mut frame = XdpFrame::new(&self.bytes, first);
+        let mut frame = XdpFrame::new(&self.bytes, first, self.tailroom);
         let verdict = state::run_xdp(&mut frame, program);
         self.bytes = frame.joined();
         verdict
@@ -268,10 +275,11 @@ pub(crate) struct XdpFrame {
 }
 
 impl XdpFrame {
-    fn new(packet: &[u8], first: usize) -> Box<XdpFrame> {
+    fn new(packet: &[u8], first: usize, tailroom: usize) -> Box<XdpFrame> {
         let mut memory = std::vec![0xa5; HEADROOM + XDP_MAX];
         let (head, tail) = (HEADROOM, HEADROOM + first);
         memory[head..tail].copy_from_slice(&packet[..first]);
+        memory.truncate(tail.saturating_add(tailroom));
         let rest = packet[first..].to_vec();
         let null = std::ptr::null_mut();
         let ctx = abi::XdpBuff { data: null, data_end: null };

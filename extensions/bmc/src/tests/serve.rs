@@ -183,6 +183,35 @@ fn multi_get_that_is_too_long_goes_to_memcached() {
     assert!(ask(4, b"get a\r\n").is_some());
 }
 
+/// As packets from a veth pair are.
+#[test]
+fn a_reply_finds_room_in_front() {
+    let text = fill(1, "key", "value");
+    let grows = text.len() - b"get key\r\n".len();
+    for (tailroom, options) in [(0, 0), (grows - 1, 0), (grows, 0), (0, 8)] {
+        let shape = Shape { options: vec![1; options], ..Shape::default() };
+        let bytes =
+            datagram(&shape, (CLIENT, CLIENT_PORT), (SERVER, 11211), &message(7, b"get key\r\n"));
+        let mut packet = Packet::new(&bytes).tailroom(tailroom);
+        assert_eq!(packet.xdp(rx), XdpAction::Tx, "{tailroom} bytes of room, {options} of options");
+        let want =
+            datagram(&Shape::default(), (SERVER, 11211), (CLIENT, CLIENT_PORT), &message(7, &text));
+        assert_eq!(packet.bytes()[34..], want[34..]);
+    }
+    // Neither behind nor in front.
+    fill(2, "long", &"x".repeat(2 * host::HEADROOM));
+    let bytes = datagram(
+        &Shape::default(),
+        (CLIENT, CLIENT_PORT),
+        (SERVER, 11211),
+        &message(7, b"get long\r\n"),
+    );
+    let mut packet = Packet::new(&bytes).tailroom(0);
+    assert_eq!(packet.xdp(rx), XdpAction::Pass);
+    assert_eq!(packet.bytes(), bytes);
+    assert_eq!(counted(Count::NoRoom), 1);
+}
+
 #[test]
 fn a_full_set_gives_up_its_least_used_key() {
     let set = cache::set_of(key_hash(b"a").unwrap());

@@ -218,3 +218,40 @@ fn many_keys_in_one_request_are_followed() {
     assert_eq!(counted(Count::Lost), 0);
     assert_eq!(counted(Count::Changes), 1);
 }
+
+/// Changes whose replies are not seen as such must not make the set wait for ever, however often it changes.
+#[test]
+fn a_lost_connection_does_not_keep_a_changing_set_empty() {
+    let mut lossy = Client::connect(50000);
+    lossy.says(b"set a 0 0 1\r\nx\r\n");
+    // Out of order: this connection's replies are counted no more.
+    lossy.arrives(lossy.seq.wrapping_add(100), b"get z\r\n");
+    let mut other = Client::connect(50001);
+    let mut now = time::ktime_ns();
+    for _ in 0..20 {
+        now += SECOND / 4;
+        host::set_ktime_ns(now);
+        other.sets("a");
+    }
+    fill(1, "a", "1");
+    assert!(ask(2, b"get a\r\n").is_some());
+}
+
+/// The same where nothing is seen of the connection's end.
+#[test]
+fn a_reply_that_never_comes_does_not_keep_a_changing_set_empty() {
+    Client::connect(50000).says(b"set a 0 0 1\r\nx\r\n");
+    let mut other = Client::connect(50001);
+    let start = time::ktime_ns();
+    for quarter in 1..=8 {
+        host::set_ktime_ns(start + quarter * clock::LATE / 4);
+        other.sets("a");
+        assert!(version_of("a").is_none() || quarter > 4, "given up too early");
+    }
+    fill(1, "a", "1");
+    assert!(ask(2, b"get a\r\n").is_some());
+}
+
+fn version_of(key: &str) -> Option<u32> {
+    crate::cache::version(key_hash(key.as_bytes()).expect("a key"), time::ktime_ns())
+}
