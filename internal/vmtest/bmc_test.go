@@ -117,7 +117,7 @@ func TestBMC(t *testing.T) {
 		b.refused(2, []string{"sets", "1 to 65536"}, "install", "bmc", "--set", "iface=vs", "--set", "sets="+sets)
 	}
 	b.refused(2, []string{"max_value", "0 to 1400"}, "install", "bmc", "--set", "iface=vs", "--set", "max_value=1401")
-	b.run(0, nil, "install", "bmc", "--set", "iface=vs", "--set", "sets=300")
+	b.run(0, nil, "install", "bmc", "--set", "iface=vs", "--set", "sets=300", "--set", "settle_ms=200")
 	if text := b.shell("bpftool -j map show pinned /sys/fs/bpf/iupkg/bmc/maps/cache"); !strings.Contains(text, `"max_entries":300`) {
 		t.Errorf("sets=300 made %s", text)
 	}
@@ -157,4 +157,71 @@ func TestBMC(t *testing.T) {
 	}
 	b.run(0, nil, "remove", "bmc")
 	b.checkLog()
+}
+
+// TestBMCUnseen has a bmc that panics on some segments, so that the changes in them
+// get to memcached unseen. No old value may be served then; and one is, if the count of
+// what was missed is not looked at.
+func TestBMCUnseen(t *testing.T) {
+	const seen, panics = "    match conn::received(", `    if frame.get(place.start..place.end)?.starts_with(b"set boom ") {
+        panic!("boom");
+    }
+    match conn::received(`
+	b, client := bmcBed(t, func(b *bed) {
+		for version, edits := range map[string]map[string]string{
+			"1.3.0": {"lib.rs": seen},
+			"1.4.0": {"lib.rs": seen, "clock.rs": "    GAPS.count()\n"},
+		} {
+			dir, err := b.CopyProject("extensions/bmc", "bmc-"+version, map[string]string{`version = "1.2.1"`: `version = "` + version + `"`})
+			if err != nil {
+				t.Fatal(err)
+			}
+			edit(t, filepath.Join(dir, "Cargo.toml"), `version = "1.2.1"`, `version = "`+version+`"`)
+			edit(t, filepath.Join(dir, "Cargo.lock"), `version = "1.2.1"`, `version = "`+version+`"`)
+			for file, from := range edits {
+				to := panics
+				if from != seen {
+					to = "    GAPS.count() * 0\n"
+				}
+				edit(t, filepath.Join(dir, "src", file), from, to)
+			}
+			if err := b.Publish(b.ctx, dir); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+	install := func(version string) {
+		b.run(0, nil, "install", "bmc@="+version, "--set", "iface=vs", "--set", "settle_ms=200")
+	}
+	install("1.3.0")
+	b.client(client, timeout/2, "-ops", "5", "-pause", "1s", "unseen")
+	// The first change of each round is seen, so the rest of its reads are hits.
+	if c := b.bmcCounts(); c[0] < 5*10 {
+		t.Errorf("the cache hardly answered: %v", c)
+	}
+	if _, faults := b.faults("bmc"); faults["panic"] != 5 {
+		t.Errorf("faults %v, want 5 panics", faults)
+	}
+	b.run(0, nil, "remove", "bmc")
+
+	install("1.4.0")
+	r, err := b.m.Run(b.ctx, "ip", "netns", "exec", "client", client, "-ops", "5", "-pause", "1s", "unseen")
+	if err != nil || r.Exit == 0 || !strings.Contains(r.Stderr, "stale") {
+		t.Errorf("without the count, no old value was served: this test shows nothing (exit %d, %v)\n%s%s", r.Exit, err, r.Stdout, r.Stderr)
+	}
+	b.run(0, nil, "remove", "bmc")
+}
+
+func edit(t *testing.T, path, from, to string) {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Count(string(text), from) == 0 {
+		t.Fatalf("%s has no %q", path, from)
+	}
+	if err := os.WriteFile(path, []byte(strings.Replace(string(text), from, to, 1)), 0o644); err != nil {
+		t.Fatal(err)
+	}
 }

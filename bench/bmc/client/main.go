@@ -7,6 +7,7 @@
 //	client diff      random requests to it and to a memcached without bmc: are all answers the same?
 //	client fuzz      damaged datagrams: does the server live, and is a good request still answered right?
 //	client load      gets over many sockets: how many a second, and how long do they take?
+//	client unseen    changes in segments that make a program fault (see vmtest): is an old value still served?
 //
 // Each prints one line of figures and fails with the first thing that is wrong.
 package main
@@ -49,10 +50,10 @@ func main() {
 	flag.IntVar(&o.size, "size", 32, "load: bytes of an item's data")
 	flag.IntVar(&o.hit, "hit", 90, "load: percent of requests whose item exists")
 	flag.Parse()
-	modes := map[string]func(options) (string, error){"check": check, "diff": diff, "fuzz": fuzz, "load": load}
+	modes := map[string]func(options) (string, error){"check": check, "diff": diff, "fuzz": fuzz, "load": load, "unseen": unseen}
 	run := modes[flag.Arg(0)]
 	if run == nil {
-		fmt.Fprintln(os.Stderr, "usage: client [OPTION…] check|diff|fuzz|load")
+		fmt.Fprintln(os.Stderr, "usage: client [OPTION…] check|diff|fuzz|load|unseen")
 		os.Exit(2)
 	}
 	time.AfterFunc(o.time, func() {
