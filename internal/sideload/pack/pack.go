@@ -158,7 +158,8 @@ func (f *Folder) Copy(file string) error {
 // Command runs a command, whose output is part of its error.
 func Command(ctx context.Context, name string, args ...string) error {
 	cmd := exec.CommandContext(ctx, name, args...)
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	// Under make, what it runs is no part of that make's jobs.
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "MAKEFLAGS=")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("%s %s: %w\n%s", name, args[0], err, out)
 	}
