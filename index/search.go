@@ -7,7 +7,10 @@ import (
 	"cmp"
 	"container/heap"
 	"slices"
+	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/iupkg/iupkg/manifest"
 )
@@ -23,8 +26,8 @@ type Hit struct {
 // A search file is made on this machine from the bins, to look through a hundred
 // thousand packages without parsing them. For each bin, in order, it has a line of
 // '#', the bin's identifier and its hash; then a line for each package of name,
-// version, hooks with spaces between, description, and the description in lower case
-// if that differs, with tabs between.
+// version, hooks with spaces between, description in lower case, and what it takes to
+// have its capitals back (see fold), with tabs between.
 
 // searchSections splits a search file by bins: "id hash" to the lines.
 func searchSections(file []byte) map[string][]byte {
@@ -57,14 +60,43 @@ func (x *bin) searchLines() []byte {
 		for i, k := range h.Hooks {
 			hooks[i] = plain.Replace(string(k))
 		}
-		description := plain.Replace(h.Description)
-		b.WriteString(h.Name + "\t" + h.Version + "\t" + strings.Join(hooks, " ") + "\t" + description)
-		if lower := strings.ToLower(description); lower != description {
-			b.WriteString("\t" + lower)
-		}
+		lower, capitals := fold(plain.Replace(h.Description))
+		b.WriteString(strings.Join([]string{h.Name, h.Version, strings.Join(hooks, " "), lower, capitals}, "\t"))
 		b.WriteByte('\n')
 	}
 	return b.Bytes()
+}
+
+// fold gives a text in lower case, and its capitals: their places, as numbers with
+// spaces between, or, if they are not all of ASCII, '=' and the text.
+func fold(text string) (lower, capitals string) {
+	lower = strings.ToLower(text)
+	if lower == text {
+		return lower, ""
+	}
+	var places []byte
+	for i := range len(text) {
+		switch c := text[i]; {
+		case c >= utf8.RuneSelf:
+			return lower, "=" + text
+		case 'A' <= c && c <= 'Z':
+			places = append(strconv.AppendInt(places, int64(i), 10), ' ')
+		}
+	}
+	return lower, string(places[:len(places)-1])
+}
+
+func unfold(lower, capitals string) string {
+	if text, ok := strings.CutPrefix(capitals, "="); ok {
+		return text
+	}
+	text := []byte(lower)
+	for place := range strings.FieldsSeq(capitals) {
+		if i, err := strconv.Atoi(place); err == nil && 0 <= i && i < len(text) {
+			text[i] = byte(unicode.ToUpper(rune(text[i])))
+		}
+	}
+	return string(text)
 }
 
 func (p *Package) hit() Hit {
@@ -153,7 +185,7 @@ func search(file []byte, words []string, limit int) ([]Hit, int) {
 	hits := make([]Hit, len(found))
 	for i, m := range found {
 		f := strings.Split(string(m.line), "\t")
-		hits[i] = Hit{Name: f[0], Version: f[1], Description: f[3]}
+		hits[i] = Hit{Name: f[0], Version: f[1], Description: unfold(f[3], f[4])}
 		for _, k := range strings.Fields(f[2]) {
 			hits[i].Hooks = append(hits[i].Hooks, manifest.Hook(k))
 		}
@@ -170,10 +202,10 @@ func rankOf(line []byte, words [][]byte) (rank int, ok bool) {
 	name, rest, ok1 := bytes.Cut(line, []byte("\t"))
 	_, rest, ok2 := bytes.Cut(rest, []byte("\t")) // the version
 	hooks, rest, ok3 := bytes.Cut(rest, []byte("\t"))
-	if !ok1 || !ok2 || !ok3 {
+	description, _, ok4 := bytes.Cut(rest, []byte("\t"))
+	if !ok1 || !ok2 || !ok3 || !ok4 {
 		return 0, false
 	}
-	description := rest[bytes.LastIndexByte(rest, '\t')+1:]
 	for _, w := range words {
 		at := bytes.Index(name, w)
 		switch {
