@@ -171,7 +171,7 @@ func TestSettings(t *testing.T) {
 		"iface=eth0 port=80":         "map[iface:eth0 port:80] map[interface:eth0 mode:auto] map[direction:egress interface:eth0]",
 		"port=80":                    "error: bmc needs a value for iface (network interface)",
 		"iface=eth0 port=0":          "error: bmc: port is 0: want 1 to 65535",
-		"iface=eth0 port=-1":         `error: bmc: port is "-1": want a whole number from 0 to 2^64-1`,
+		"iface=eth0 port=-1":         `error: bmc: port is "-1": want a whole number from 1 to 65535`,
 		"iface=eth0 prot=1":          `error: bmc has no parameter "prot": it has port, iface`,
 		"iface=":                     "error: bmc: iface is empty",
 		"iface=${port}":              `error: bmc: iface is "${port}": $ is not allowed`,

@@ -32,6 +32,9 @@ func (q *Param) Check(value string) error {
 		return nil
 	}
 	if _, err := q.Bits(value); err != nil {
+		if q.Min != "" && q.Max != "" {
+			return fmt.Errorf("%s is %.40q: want a whole number from %s", q.Name, value, q.rangeText())
+		}
 		return err
 	}
 	if q.Min != "" && q.less(value, q.Min) || q.Max != "" && q.less(q.Max, value) {

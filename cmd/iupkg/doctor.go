@@ -190,6 +190,9 @@ func hookSymptom(p *manifest.Profile) symptom {
 	}
 	if s.Found = strings.Join(found, " "); s.OK == manifest.No {
 		s.Found, s.Do = "none", "run a kernel with CONFIG_BPF_SYSCALL=y"
+		if p.ModuleBTF == manifest.No {
+			s.Do = "run a kernel with module BTF"
+		}
 	}
 	return s
 }
