@@ -157,14 +157,15 @@ func (b *bench) path(shots []shot) (float64, error) {
 	return float64(least) / float64(total), nil
 }
 
-// each is the cost of one request if so many keys are asked for in turn, the least of some turns.
+// each is the cost of one request if so many keys are asked for in turn, the least of some turns after the one that
+// fills the cache.
 func (b *bench) each(keys int) (float64, error) {
 	turn := b.harness.Maps["turn"]
 	if err := errors.Join(turn.Put(uint32(0), uint32(keys)), turn.Put(uint32(1), uint32(0))); err != nil {
 		return 0, err
 	}
 	least := ^uint64(0)
-	for range 3 {
+	for pass := range 4 {
 		total := uint64(0)
 		for asked := 0; asked < keys; asked += copies {
 			n := min(copies, keys-asked)
@@ -174,7 +175,9 @@ func (b *bench) each(keys int) (float64, error) {
 			}
 			total += t
 		}
-		least = min(least, total)
+		if pass > 0 {
+			least = min(least, total)
+		}
 	}
 	return float64(least) / float64(keys), nil
 }

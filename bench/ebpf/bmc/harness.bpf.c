@@ -56,8 +56,11 @@ struct {
 	__type(value, u32);
 } turn SEC(".maps");
 
-/* The digits at the end of a key of 16 bytes, which is all that is asked for. */
+/* The digits at the end of a key of 16 bytes, which is all that is asked for; and the number of the request, a new one each time, as
+ * clients number them: a cache may keep nothing from a reply that could be to another request.
+ */
 #define OFF_DIGITS	(OFF_KEY + 10)
+#define OFF_REQUEST	(OFF_TEXT - 8)
 
 SEC("xdp") int spread(struct xdp_md *ctx)
 {
@@ -71,6 +74,8 @@ SEC("xdp") int spread(struct xdp_md *ctx)
 	sent();
 	n = *at;
 	*at = n + 1 < *keys ? n + 1 : 0;
+	p[OFF_REQUEST] = n >> 8;
+	p[OFF_REQUEST + 1] = n;
 	p[OFF_DIGITS + 2] = '0' + n / 1000 % 10;
 	p[OFF_DIGITS + 3] = '0' + n / 100 % 10;
 	p[OFF_DIGITS + 4] = '0' + n / 10 % 10;
