@@ -21,7 +21,9 @@ $group = comdat any
 
 ; OPT: define internal {{.*}}i32 @shim(
 ; OPT: load i32, ptr getelementptr inbounds nuw (i8, ptr @P, i64 56)
-define i32 @shim(ptr %ctx) #0 {
+; CHECK-NOT: #dbg_value
+define i32 @shim(ptr %ctx) #0 !dbg !4 {
+    #dbg_value(ptr %ctx, !8, !DIExpression(), !5)
   %v = load i32, ptr getelementptr (i8, ptr @P, i64 56)
   %r = call i32 @other(ptr %ctx)
   %s = add i32 %v, %r
@@ -65,3 +67,6 @@ declare void @llvm.trap()
 !5 = !DILocation(line: 3, column: 9, scope: !4)
 !6 = !DISubroutineType(types: !7)
 !7 = !{}
+!8 = !DILocalVariable(name: "ctx", scope: !4, file: !1, line: 1, type: !9)
+!9 = !DIBasicType(name: "u8", size: 8, encoding: DW_ATE_unsigned)
+
