@@ -84,12 +84,12 @@ func run(ctx context.Context, kernels []string, boots int, lib, out, doc, only, 
 			return err
 		}
 	}
+	var broken error
 	if only != "guest" && only != "document" {
-		if err := r.measureHost(ctx, dir, only); err != nil {
-			return err
-		}
+		broken = r.measureHost(ctx, dir, only)
 	}
-	if err := writeJSON(out, r); err != nil {
+	// What was measured before something broke need not be measured again.
+	if err := errors.Join(broken, writeJSON(out, r)); err != nil {
 		return err
 	}
 	for _, f := range r.Results {

@@ -87,6 +87,12 @@ uint64_t iu_rt_xdp_adjust_tail(void *ctx, int32_t delta)
 	return 0;
 }
 
+uint64_t iu_rt_xdp_adjust_head(void *ctx, int32_t delta)
+{
+	((struct xdp *)ctx)->data += delta;
+	return 0;
+}
+
 uint64_t iu_rt_tc_load(struct iu_ctx_tc *ctx, uint32_t off, void *to, uint32_t len)
 {
 	if ((uint64_t)off + len > ctx->len)

@@ -182,7 +182,9 @@ fn grow_in_front(ctx: &mut XdpContext, headers: usize, delta: i32) -> bool {
         return false;
     }
     let from = delta as usize;
-    if let Some(all) = ctx.packet_mut().get_mut(..from + headers) {
+    if let Some(all) = ctx.packet_mut().get_mut(..from + headers)
+        && from <= all.len()
+    {
         all.copy_within(from.., 0);
     }
     true
