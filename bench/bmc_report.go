@@ -51,7 +51,8 @@ func (s section) table(r *report) []byte {
 		if !s.has(f.Name) {
 			continue
 		}
-		base, ratio, most := "", "", ""
+		base, ratio := "", ""
+		most, _ := f.ratioTarget()
 		if target, ok := f.target(); ok {
 			most = show(target)
 		}
@@ -101,7 +102,7 @@ func (r *report) drawFigures(dir string) error {
 		charts["bmc-path"] = &chart.Bars{Title: "A get, packet in to packet out, by size of the value", Unit: "guest instructions", Groups: sizes,
 			Series: []chart.Series{{Name: "memcached", Values: base}, {Name: "BMC in eBPF", Values: inEBPF}, {Name: "bmc", Values: value}}}
 	}
-	loads := []string{"hit50", "hit90", "hit100", "keys64", "keys1024"}
+	loads := []string{"hit50", "hit90", "hit100", "keys64", "keys1024", "keys8192"}
 	if value, base, ok := r.values("bmc.load.", loads); ok {
 		var inEBPF []float64
 		for _, l := range loads {
@@ -109,7 +110,7 @@ func (r *report) drawFigures(dir string) error {
 			inEBPF = append(inEBPF, v...)
 		}
 		charts["bmc-load"] = &chart.Bars{Title: "Requests answered in 10⁹ guest instructions", Unit: "requests",
-			Groups: []string{"50% hits", "90% hits", "all hits", "64 keys", "1024 keys"},
+			Groups: []string{"50% hits", "90% hits", "all hits", "64 keys", "1024 keys", "8192 keys"},
 			Series: []chart.Series{{Name: "memcached", Values: base}, {Name: "BMC in eBPF", Values: inEBPF}, {Name: "bmc", Values: value}}}
 	}
 	if value, base, ok := r.values("bmc.host.hit", suffixes); ok {

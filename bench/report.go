@@ -90,6 +90,26 @@ var targets = map[string]float64{
 	overrun:                         1,
 }
 
+// ratioTargets are the most, and leastRatios the least, that a figure may be of its baseline.
+var (
+	ratioTargets = map[string]float64{"bmc.get.hit": 0.80, "bmc.get.memcached": 0.15}
+	leastRatios  = map[string]float64{"bmc.load.hit90": 3}
+)
+
+// ratioTarget is what a figure's ratio must be, and whether it is; "" where there is no such target.
+func (f result) ratioTarget() (want string, met bool) {
+	if f.Ratio == nil {
+		return "", true
+	}
+	if most, ok := ratioTargets[f.Name]; ok {
+		return fmt.Sprintf("at most %.2f of it", most), *f.Ratio <= most
+	}
+	if least, ok := leastRatios[f.Name]; ok {
+		return fmt.Sprintf("at least %g times it", least), *f.Ratio >= least
+	}
+	return "", true
+}
+
 // target is that of a figure of any kernel.
 func (f result) target() (float64, bool) {
 	for name, most := range targets {
@@ -106,6 +126,9 @@ func (r *report) missed() error {
 	for _, f := range r.Results {
 		if most, ok := f.target(); ok && f.Value > most {
 			all = errors.Join(all, fmt.Errorf("%s is %s %s, the target is %s", f.Name, show(f.Value), f.Unit, show(most)))
+		}
+		if want, met := f.ratioTarget(); !met {
+			all = errors.Join(all, fmt.Errorf("%s is %.2f of its baseline, the target is %s", f.Name, *f.Ratio, want))
 		}
 	}
 	return all

@@ -35,8 +35,8 @@ func TestUpdateDocument(t *testing.T) {
 	got := string(b)
 	for _, want := range []string{
 		"old of bench\n", // not measured, so it stays
-		"| figure | value | unit | target | BMC in eBPF | ratio |\n| --- | ---: | --- | ---: | ---: | ---: |\n| `bmc.get.hit` | 400 | instructions |  | 800 | 0.50 |\n| `bmc.programs` | 2 | programs |  |  |  |\n\n<!-- bmc:end -->",
-		"memcached alone | ratio |\n| --- | ---: | --- | ---: | ---: | ---: |\n| `bmc.get.memcached` | 1000 | instructions |  | 10000 | 0.10 |\n",
+		"| figure | value | unit | target | BMC in eBPF | ratio |\n| --- | ---: | --- | ---: | ---: | ---: |\n| `bmc.get.hit` | 400 | instructions | at most 0.80 of it | 800 | 0.50 |\n| `bmc.programs` | 2 | programs |  |  |  |\n\n<!-- bmc:end -->",
+		"memcached alone | ratio |\n| --- | ---: | --- | ---: | ---: | ---: |\n| `bmc.get.memcached` | 1000 | instructions | at most 0.15 of it | 10000 | 0.10 |\n",
 		"the end\n",
 	} {
 		if !strings.Contains(got, want) {
@@ -59,5 +59,26 @@ func TestUpdateDocument(t *testing.T) {
 	}
 	if err := r.updateDocument(doc); err == nil {
 		t.Error("a document without markers was accepted")
+	}
+}
+
+func TestRatioTargets(t *testing.T) {
+	figure := func(name string, ratio float64) result { return result{Name: name, Ratio: &ratio} }
+	for _, c := range []struct {
+		f      result
+		missed bool
+	}{
+		{figure("bmc.get.hit", 0.8), false},
+		{figure("bmc.get.hit", 0.81), true},
+		{figure("bmc.get.memcached", 0.16), true},
+		{figure("bmc.load.hit90", 2.9), true},
+		{figure("bmc.load.hit90", 3), false},
+		{figure("bmc.load.hit50", 1), false},
+		{result{Name: "bmc.get.hit"}, false},
+	} {
+		r := &report{Results: []result{c.f}}
+		if got := r.missed() != nil; got != c.missed {
+			t.Errorf("%s: missed is %v", c.f.Name, got)
+		}
 	}
 }

@@ -210,8 +210,8 @@ type measured struct {
 // ratios are of requests whose item is in the cache, percent.
 var ratios = []int{50, 90, 100}
 
-// spreads are numbers of different keys.
-var spreads = []int{64, 1024}
+// spreads are numbers of different keys, the last more than the caches have room for.
+var spreads = []int{64, 1024, 8192}
 
 // many is the key of item i of those.
 func many(i int) string { return fmt.Sprintf("item:many:%06d", i) }
