@@ -102,14 +102,13 @@ fn datagram(ctx: &mut XdpContext, place: &Place) -> XdpAction {
     };
     let request =
         get::single_datagram(payload).and_then(|(id, message)| Some((id, get::get_line(message)?)));
-    let Some((id, line)) = request.filter(|_| !place.fragment) else {
-        watch(payload, place.fragment);
+    // What the stack would drop or answer elsewhere is left to it.
+    let Some((id, line)) =
+        request.filter(|_| place.plain && packet::header_is_intact(frame, place))
+    else {
+        watch(frame, place, payload);
         return XdpAction::Pass;
     };
-    // What the stack would drop or answer elsewhere is left to it.
-    if !place.plain || !packet::header_is_intact(frame, place) {
-        return XdpAction::Pass;
-    }
     let Some(hash) = key_hash(line) else {
         return several(ctx, place, id);
     };
@@ -236,9 +235,17 @@ fn miss(frame: &[u8], place: &Place, id: u16) -> Option<()> {
     let now = time::ktime_ns();
     close_gaps(now);
     let (client, _) = packet::addresses(frame, place)?;
+    let asker = Asker::new(client, place.from, id);
     let mut noted = [Key::NONE; asks::MAX_KEYS];
     let mut room = noted.iter_mut();
-    for key in get::keys(line_at(frame, place)?)? {
+    let mut asked = 0;
+    let Some(keys) = get::keys(line_at(frame, place)?) else {
+        // Several requests in one, perhaps.
+        asks::note_other(&asker, now);
+        return None;
+    };
+    for key in keys {
+        asked += 1;
         let hash = key_hash(key)?;
         if let Some(version) = cache::version(hash, now) {
             match room.next() {
@@ -249,15 +256,20 @@ fn miss(frame: &[u8], place: &Place, id: u16) -> Option<()> {
             count(Count::Overtaken);
         }
     }
-    asks::note(&Asker::new(client, place.from, id), &noted, now);
+    asks::note(&asker, asked, &noted, now);
     Some(())
 }
 
 /// A datagram to memcached that is not one plain `get`.
 #[inline(never)]
-fn watch(payload: &[u8], fragment: bool) {
+fn watch(frame: &[u8], place: &Place, payload: &[u8]) {
     let mut report = Report::new(false);
-    let Some(message) = payload.get(UDP_HEADER..) else {
+    if place.fragment {
+        // What is in the others is not known, nor when they come.
+        report.all(true);
+        return apply(&mut report, clock::LATE);
+    }
+    let Some((header, message)) = payload.split_first_chunk::<UDP_HEADER>() else {
         return;
     };
     if message.first() == Some(&proto::binary::REQUEST) {
@@ -265,7 +277,12 @@ fn watch(payload: &[u8], fragment: bool) {
     } else {
         ascii::scan(message, &mut |c| report.add(c));
     }
-    apply(&mut report, if fragment { clock::LATE } else { clock::settle() });
+    apply(&mut report, clock::settle());
+    let [id0, id1, ..] = *header;
+    if let Some((client, _)) = packet::addresses(frame, place) {
+        let id = u16::from_be_bytes([id0, id1]);
+        asks::note_other(&Asker::new(client, place.from, id), time::ktime_ns());
+    }
 }
 
 fn apply(report: &mut Report, hold: u64) {
@@ -330,23 +347,22 @@ fn take_over(ctx: &TcContext, headers: &[u8], place: &Place) -> Option<()> {
     let (_, client) = packet::addresses(headers, place)?;
     let now = time::ktime_ns();
     let len = place.end.checked_sub(place.start)?;
-    let Some(payload) = buffer.get_mut(..len) else {
-        // Longer than what is kept: only whether it is the last datagram matters.
-        let (head, tail) = buffer.split_at_mut_checked(UDP_HEADER)?;
-        let tail = tail.get_mut(..END.len())?;
-        ctx.load(place.start, head).ok()?;
-        ctx.load(place.end - END.len(), tail).ok()?;
-        let id = get::last_datagram(buffer.get(..UDP_HEADER + END.len())?)?;
-        asks::answered(&Asker::new(client, place.to, id), true, now);
-        return None;
-    };
+    // Longer than what is kept: only what the start says matters.
+    let payload = buffer.get_mut(..len.min(MAX_REPLY))?;
     ctx.load(place.start, payload).ok()?;
-    let last = get::last_datagram(payload);
-    let Some((id, mut reply)) = get::single_datagram(payload) else {
-        asks::answered(&Asker::new(client, place.to, last?), true, now);
+    if let Some((id, part)) = get::part(payload) {
+        let item = get::item_length(payload.get(UDP_HEADER..)?);
+        let asker = Asker::new(client, place.to, id);
+        asks::answered_in_part(&asker, part, len - UDP_HEADER, item, now);
         return None;
-    };
-    let (keys, asked) = asks::answered(&Asker::new(client, place.to, id), last.is_some(), now)?;
+    }
+    let (id, mut reply) = get::single_datagram(payload)?;
+    let mut rest = reply;
+    while let Some((_, after)) = get::split_value(rest) {
+        rest = after;
+    }
+    let last = len <= MAX_REPLY && rest == END;
+    let (keys, asked) = asks::answered(&Asker::new(client, place.to, id), last, now)?;
     while let Some((value, rest)) = get::split_value(reply) {
         keep(&keys, asked, &value, now);
         reply = rest;

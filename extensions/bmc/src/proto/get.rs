@@ -27,15 +27,19 @@ pub fn single_datagram(payload: &[u8]) -> Option<(u16, &[u8])> {
     }
 }
 
-/// Whether a datagram is the last of a reply: the only one or the last of
-/// several, with `END` at its end. Its request id.
-pub fn last_datagram(payload: &[u8]) -> Option<u16> {
-    let (header, body) = payload.split_first_chunk::<UDP_HEADER>()?;
-    let [id0, id1, n0, n1, of0, of1, _, _] = *header;
+/// One of the datagrams of a reply of which an item takes several: its request id, its number, and how many they are.
+pub fn part(payload: &[u8]) -> Option<(u16, (u16, u16))> {
+    let [id0, id1, n0, n1, of0, of1, _, _] = *payload.first_chunk::<UDP_HEADER>()?;
     let (n, of) = (u16::from_be_bytes([n0, n1]), u16::from_be_bytes([of0, of1]));
-    // The end may have been cut off the last but one: then the request just counts as unanswered.
-    (u32::from(n) + 1 == u32::from(of) && body.ends_with(END))
-        .then_some(u16::from_be_bytes([id0, id1]))
+    (of > 1 && n < of).then_some((u16::from_be_bytes([id0, id1]), (n, of)))
+}
+
+/// Length of the text of an item that begins here, see [`Value::text`].
+pub fn item_length(body: &[u8]) -> Option<usize> {
+    let end = body.iter().position(|&b| b == b'\n')?;
+    let line = body.get(..end)?.strip_suffix(b"\r")?.strip_prefix(VALUE)?;
+    let bytes = parse_u32(line.split(|&b| b == b' ').nth(2)?)? as usize;
+    end.checked_add(3)?.checked_add(bytes)
 }
 
 const SEED: u64 = 0x9e37_79b9_7f4a_7c15;
@@ -281,18 +285,15 @@ mod tests {
     }
 
     #[test]
-    fn the_last_datagram_is_known() {
-        let datagram = |header: [u8; 8], body: &[u8]| [&header[..], body].concat();
-        assert_eq!(last_datagram(&datagram([1, 2, 0, 0, 0, 1, 0, 0], b"END\r\n")), Some(0x102));
-        assert_eq!(
-            last_datagram(&datagram([1, 2, 0, 2, 0, 3, 0, 0], b"x\r\nEND\r\n")),
-            Some(0x102)
-        );
-        assert_eq!(last_datagram(&datagram([1, 2, 0, 1, 0, 3, 0, 0], b"x\r\nEND\r\n")), None);
-        assert_eq!(
-            last_datagram(&datagram([1, 2, 0, 0, 0, 1, 0, 0], b"VALUE a 0 1\r\nx\r\n")),
-            None
-        );
-        assert_eq!(last_datagram(&datagram([1, 2, 0xff, 0xff, 0, 0, 0, 0], b"END\r\n")), None);
+    fn parts_of_an_item_are_known() {
+        assert_eq!(part(&[1, 2, 0, 2, 0, 3, 0, 0, b'x']), Some((0x102, (2, 3))));
+        assert_eq!(part(&[1, 2, 0, 0, 0, 3, 0, 0]), Some((0x102, (0, 3))));
+        assert_eq!(part(&[1, 2, 0, 0, 0, 1, 0, 0]), None);
+        assert_eq!(part(&[1, 2, 0, 3, 0, 3, 0, 0]), None);
+        assert_eq!(part(&[1, 2, 0, 2, 0, 3, 0]), None);
+        assert_eq!(item_length(b"VALUE a 3 10\r\n12"), Some(14 + 10 + 2));
+        for not in [&b"VALUE a 3 10"[..], b"VALUE a 3\r\n", b"END\r\n", b"VALUE a 3 x\r\n"] {
+            assert_eq!(item_length(not), None);
+        }
     }
 }

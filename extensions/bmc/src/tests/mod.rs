@@ -5,6 +5,7 @@
 mod changes;
 mod fuzz;
 mod history;
+mod hostile;
 mod real;
 mod serve;
 mod streams;
