@@ -48,10 +48,10 @@ SEC("xdp") int generate(struct xdp_md *ctx)
 	return ifindex ? bpf_redirect(*ifindex, 0) : XDP_DROP;
 }
 
-/* How many keys `spread` asks for in turn, which is the next, and the number of the next request. */
+/* How many keys `spread` asks for in turn, and which is the next. */
 struct {
 	__uint(type, MAP_ARRAY);
-	__uint(max_entries, 3);
+	__uint(max_entries, 2);
 	__type(key, u32);
 	__type(value, u32);
 } turn SEC(".maps");
@@ -65,12 +65,11 @@ struct {
 SEC("xdp") int spread(struct xdp_md *ctx)
 {
 	u8 *p = (u8 *)(long)ctx->data, *end = (u8 *)(long)ctx->data_end;
-	u32 zero = 0, one = 1, two = 2, *ifindex = bpf_map_lookup_elem(&out, &zero);
+	u32 zero = 0, one = 1, *ifindex = bpf_map_lookup_elem(&out, &zero);
 	u32 *keys = bpf_map_lookup_elem(&turn, &zero), *at = bpf_map_lookup_elem(&turn, &one);
-	u32 *id = bpf_map_lookup_elem(&turn, &two);
 	u32 n;
 
-	if (!ifindex || !keys || !at || !id || p + OFF_DIGITS + 6 > end)
+	if (!ifindex || !keys || !at || p + OFF_DIGITS + 6 > end)
 		return XDP_DROP;
 	sent();
 	n = *at;
@@ -81,10 +80,6 @@ SEC("xdp") int spread(struct xdp_md *ctx)
 	p[OFF_DIGITS + 3] = '0' + n / 100 % 10;
 	p[OFF_DIGITS + 4] = '0' + n / 10 % 10;
 	p[OFF_DIGITS + 5] = '0' + n % 10;
-	/* One of its own for each, as a client has: bmc takes nothing in from replies that it cannot tell apart. */
-	n = (*id)++;
-	p[OFF_FRAME] = n >> 8;
-	p[OFF_FRAME + 1] = n;
 	return bpf_redirect(*ifindex, 0);
 }
 

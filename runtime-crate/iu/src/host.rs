@@ -206,7 +206,13 @@ pub struct Packet {
 impl Packet {
     /// A packet of these bytes, Ethernet header first, all linear, on interface 1.
     pub fn new(bytes: &[u8]) -> Packet {
-        Packet { bytes: bytes.to_vec(), linear: usize::MAX, tailroom: usize::MAX, ifindex: 1, mark: 0 }
+        Packet {
+            bytes: bytes.to_vec(),
+            linear: usize::MAX,
+            tailroom: usize::MAX,
+            ifindex: 1,
+            mark: 0,
+        }
     }
 
     /// Only the first `n` bytes are linear: at XDP, they are the first of several buffers.
