@@ -105,7 +105,8 @@ func (b *bed) matcher() {
 }
 
 func (b *bed) l4lb() {
-	b.install("l4lb", "iface=xs", "mode=generic", "refresh_ms=1")
+	// Making a table may take an emulated CPU that has to wait for a real one longer than the usual budget.
+	b.install("l4lb", "iface=xs", "mode=generic", "refresh_ms=1", "budget=100ms")
 	server := func(n, state int) string {
 		return setMap("l4lb", "pool", le(uint64(n), 4), fmt.Sprintf("02 00 00 00 01 %d 01 %02x", 11+n, state))
 	}
@@ -119,8 +120,9 @@ func (b *bed) l4lb() {
 	}
 	// Connections that are open stay while theirs drains, and new ones go to the other.
 	held := b.shell(`
-		mkfifo hold.in; ip netns exec client ` + b.peer + ` hold 10.1.0.100:80 <hold.in >hold.out & exec 3>hold.in
-		say() { echo >&3; for i in $(seq 50); do [[ $(wc -l <hold.out) -ge $1 ]] && return; sleep 0.1; done; }
+		mkfifo hold.in; ip netns exec client ` + b.peer + ` hold 10.1.0.100:80 <hold.in >hold.out 2>&1 & exec 3>hold.in
+		trap '' PIPE
+		say() { echo >&3 || { cat hold.out >&2; exit 1; }; for i in $(seq 50); do [[ $(wc -l <hold.out) -ge $1 ]] && return; sleep 0.1; done; }
 		say 1
 		` + server(0, 2) + `say 2
 		` + server(0, 1) + server(1, 2) + `say 3
