@@ -33,6 +33,7 @@ func TestKernelTypes(t *testing.T) {
 			b.publish("runtime-crate/samples/kernel_types", "kernel_types", nil)
 			b.run(0, nil, "setup")
 			b.run(0, nil, "trust", "add", b.TrustFile())
+			b.checkKeyring()
 			b.run(0, nil, "install", "kernel-types")
 			b.talk(3)
 

@@ -430,3 +430,28 @@ func TestFaultyExtensions(t *testing.T) {
 		})
 	}
 }
+
+// checkKeyring looks at the runtime's keyring with keyctl: it has the publisher's certificate, and root
+// cannot change it past iu.ko.
+func (b *bed) checkKeyring() {
+	b.t.Helper()
+	said := b.shell(`
+		ring=0x$(awk '$8 == "keyring" && $9 == ".iu:" { print $1 }' /proc/keys)
+		keys=$(keyctl rlist "$ring")
+		for k in $keys; do keyctl rdescribe "$k"; done
+		openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=mallory -keyout /dev/null -outform DER -out /tmp/mallory.der 2>/dev/null
+		[ -s /tmp/mallory.der ]
+		keyctl padd asymmetric mallory "$ring" </tmp/mallory.der && echo CHANGED
+		keyctl link @u "$ring" && echo CHANGED
+		keyctl clear "$ring" && echo CHANGED
+		keyctl setperm "$ring" 0x3f3f3f3f && echo CHANGED
+		for k in $keys; do
+			keyctl unlink "$k" "$ring" && echo CHANGED
+			keyctl revoke "$k" && echo CHANGED
+		done
+		[ "$(keyctl rlist "$ring")" = "$keys" ] || echo CHANGED`)
+	lines := strings.Split(strings.TrimSpace(said), "\n")
+	if len(lines) != 1 || !strings.HasPrefix(lines[0], "asymmetric;0;0;") {
+		b.t.Errorf("the runtime's keyring:\n%s", said)
+	}
+}
