@@ -592,8 +592,13 @@ pub fn under_way(ends: &Ends, report: &mut Report, now: u64) {
     }
     note_flights(ends, report);
     // By now the connection may be gone, or its replies be counted no more.
-    for item in report.items_mut(0).iter().filter(|i| i.reply != 0) {
-        item.pending.give_up(now.saturating_add(settle()));
+    // A loop that polls, see `Report::apply_given_up`.
+    for i in 0..report.len() {
+        if let Some(item) = report.items_mut(0).get(i)
+            && item.reply != 0
+        {
+            item.pending.give_up(now.saturating_add(settle()));
+        }
     }
 }
 

@@ -140,8 +140,11 @@ impl Report {
 
     /// Carries out what was given up; [`Report::apply`] does, too.
     pub fn apply_given_up(&self, now: u64) {
-        for change in self.given_up.iter().take(self.given_up_len) {
-            change.give_up(now.saturating_add(clock::settle()));
+        // Not bounded by the array, so that the loop polls: the hit path would have to poll for all of it at once.
+        for i in 0..self.given_up_len {
+            if let Some(change) = self.given_up.get(i) {
+                change.give_up(now.saturating_add(clock::settle()));
+            }
         }
     }
 
@@ -157,7 +160,11 @@ impl Report {
         if self.unlearn {
             clock::unlearn(now.saturating_add(hold));
         }
-        for item in self.items.iter_mut().take(self.len) {
+        // As above.
+        for i in 0..self.len {
+            let Some(item) = self.items.get_mut(i) else {
+                continue;
+            };
             let until = match (item.reply, item.quiet) {
                 (0, _) => Until::Time(now.saturating_add(hold)),
                 (_, true) => Until::LaterReply,

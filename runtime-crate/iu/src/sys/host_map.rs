@@ -2,7 +2,6 @@
 //! Maps in user space: the kernel's, as far as a program can tell.
 
 use std::boxed::Box;
-use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::ptr::NonNull;
 use std::slice;
@@ -14,8 +13,8 @@ use crate::Errno;
 use crate::abi::{self, call, map_type, update};
 
 /// A value's memory: never moved or freed while the world lives, since a program
-/// may hold its address.
-pub(crate) struct Value(Box<[Cell<u64>]>);
+/// may hold its address. Not a `Box`, whose move says that nobody else does.
+pub(crate) struct Value(NonNull<[u64]>);
 
 // SAFETY: only the address is used; access is as racy as it is in the kernel, by
 // volatile copies, atomics or under the value's lock.
@@ -23,11 +22,19 @@ unsafe impl Send for Value {}
 
 impl Value {
     fn new(size: u32) -> Value {
-        Value((0..size.div_ceil(8)).map(|_| Cell::new(0)).collect())
+        let words: Box<[u64]> = std::vec![0; size.div_ceil(8) as usize].into();
+        Value(NonNull::from(Box::leak(words)))
     }
 
     fn ptr(&self) -> *mut u8 {
-        self.0.as_ptr() as *mut u8
+        self.0.as_ptr().cast()
+    }
+}
+
+impl Drop for Value {
+    fn drop(&mut self) {
+        // SAFETY: leaked by `new`, and dropped once.
+        drop(unsafe { Box::from_raw(self.0.as_ptr()) });
     }
 }
 
