@@ -36,11 +36,11 @@ func measureBMC(ctx context.Context, dir string) ([]result, error) {
 		return nil, err
 	}
 	native := time.Since(began)
-	polls, err := filepath.Abs(filepath.Join(dir, "polls"))
+	parts, err := filepath.Abs(filepath.Join(dir, "without"))
 	if err != nil {
 		return nil, err
 	}
-	if err := withoutPolls(ctx, guest, polls); err != nil {
+	if err := without(ctx, guest, parts); err != nil {
 		return nil, err
 	}
 	var ebpf time.Duration

@@ -79,7 +79,7 @@ func (m memory) Versions(_ context.Context, name string) ([]manifest.Candidate, 
 func (memory) Providers(context.Context, string) ([]string, error) { return nil, nil }
 
 func solveHere(ctx context.Context, packages map[string][]manifest.Candidate) (median time.Duration, plan int, err error) {
-	host := resolve.OnProfile(universe.Profile(), nil)
+	host := resolve.On(universe.Profile().Kernel(nil))
 	var want []manifest.Spec
 	for _, name := range universe.Wanted {
 		want = append(want, manifest.Spec{Name: name})
@@ -140,7 +140,7 @@ func problemText(packages map[string][]manifest.Candidate) (string, error) {
 		}
 		fmt.Fprintf(&b, " %d 0 %d", n, universe.Versions)
 	}
-	host := resolve.OnProfile(universe.Profile(), nil)
+	host := resolve.On(universe.Profile().Kernel(nil))
 	for name, list := range packages {
 		n, err := number(name)
 		if err != nil {

@@ -217,7 +217,7 @@ func attachLSM(a *attachment) (*Link, error) {
 	if err != nil {
 		return nil, refusedBPF("attach to "+where, err)
 	}
-	if lsmInForce(&manifest.Profile{}) == manifest.No && a.notice != nil {
+	if lsmInForce(new(manifest.Profile).LookupConfig) == manifest.No && a.notice != nil {
 		a.notice(fmt.Sprintf("%s: the kernel was started without the bpf security module (lsm=…,bpf), so nothing calls the hook", a.program))
 	}
 	return a.pinned(l, where)

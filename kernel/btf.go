@@ -33,23 +33,28 @@ func NewBTF(vmlinux []byte, modules map[string][]byte) (*BTF, error) {
 // BTFLookup is the lookup for a profile, nil if it has no BTF that can be read;
 // every BTF requirement is unknown then.
 func BTFLookup(p *manifest.Profile) manifest.BTFLookup {
-	if len(p.BTF) == 0 {
+	return lookupIn(p.BTF, func() map[string][]byte { return p.ModuleTypes })
+}
+
+func lookupIn(vmlinux []byte, modules func() map[string][]byte) manifest.BTFLookup {
+	if len(vmlinux) == 0 {
 		return nil
 	}
-	return &lazyBTF{p: p}
+	return &lazyBTF{vmlinux: vmlinux, modules: modules}
 }
 
 // lazyBTF parses BTF when it is first asked, as most packages ask for none.
 type lazyBTF struct {
-	p   *manifest.Profile
-	btf *BTF
-	err error
+	vmlinux []byte
+	modules func() map[string][]byte
+	btf     *BTF
+	err     error
 }
 
 // LookupBTF implements manifest.BTFLookup.
 func (l *lazyBTF) LookupBTF(req manifest.BTFReq) (manifest.Answer, string) {
 	if l.btf == nil && l.err == nil {
-		l.btf, l.err = NewBTF(l.p.BTF, l.p.ModuleTypes)
+		l.btf, l.err = NewBTF(l.vmlinux, l.modules())
 	}
 	if l.err != nil {
 		return manifest.Unknown, l.err.Error()

@@ -3,7 +3,6 @@
 package kernel
 
 import (
-	"bufio"
 	"bytes"
 	"compress/gzip"
 	"context"
@@ -13,7 +12,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 )
 
 const maxConfig = 4 << 20 // bytes of a .config, or of a module that carries one
@@ -22,17 +20,16 @@ const maxConfig = 4 << 20 // bytes of a .config, or of a module that carries one
 // read, from the first of these that has it: the kernel itself, the files that
 // distributions install, the module `configs`, which is read and not loaded.
 // Nil if there is none.
-func readConfig(ctx context.Context, release string) (config map[string]string, source string) {
-	if b, err := readConfigFile(ctx, "/proc/config.gz"); err == nil {
-		if c, err := parseConfig(b); err == nil {
-			return c, "/proc/config.gz"
-		}
+func readConfig(ctx context.Context, release string) (config kconfig, source string) {
+	const own = "/proc/config.gz"
+	if c, err := readKconfig(ctx, own); err == nil {
+		return c, own
 	}
 	return configOf(ctx, release)
 }
 
 // configOf is readConfig for a kernel that need not run.
-func configOf(ctx context.Context, release string) (config map[string]string, source string) {
+func configOf(ctx context.Context, release string) (config kconfig, source string) {
 	modules := filepath.Join("/lib/modules", release)
 	for _, path := range []string{
 		"/boot/config-" + release,
@@ -43,11 +40,7 @@ func configOf(ctx context.Context, release string) (config map[string]string, so
 		filepath.Join(modules, "kernel/kernel/configs.ko.xz"),
 		filepath.Join(modules, "kernel/kernel/configs.ko.zst"),
 	} {
-		b, err := readConfigFile(ctx, path)
-		if err != nil {
-			continue
-		}
-		if c, err := parseConfig(b); err == nil {
+		if c, err := readKconfig(ctx, path); err == nil {
 			return c, path
 		}
 	}
@@ -57,15 +50,23 @@ func configOf(ctx context.Context, release string) (config map[string]string, so
 // ReadConfigFile reads the configuration of a kernel from a .config, which may be compressed,
 // or from an image that carries one.
 func ReadConfigFile(ctx context.Context, path string) (map[string]string, error) {
+	c, err := readKconfig(ctx, path)
+	if err != nil {
+		return nil, err
+	}
+	return c.all(), nil
+}
+
+func readKconfig(ctx context.Context, path string) (kconfig, error) {
 	b, err := readConfigFile(ctx, path)
 	if err != nil {
 		return nil, err
 	}
-	c, err := parseConfig(b)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+	c := kconfig(b)
+	for range c.symbols {
+		return c, nil
 	}
-	return c, nil
+	return nil, fmt.Errorf("%s: no configuration", path)
 }
 
 func readConfigFile(ctx context.Context, path string) ([]byte, error) {
@@ -127,27 +128,60 @@ func ikconfig(b []byte) ([]byte, error) {
 	return gunzip(b)
 }
 
-// parseConfig reads a .config: the symbols that are set, without CONFIG_, and
-// their values as they stand there. A file without symbols is an error.
-func parseConfig(b []byte) (map[string]string, error) {
+// kconfig is the text of a .config: to look a few symbols up takes far less than to
+// read all of it. Nil: there is none.
+type kconfig []byte
+
+// setting is what a line sets, without CONFIG_.
+func setting(line []byte) (sym, val []byte, ok bool) {
+	line, ok = bytes.CutPrefix(bytes.TrimSpace(line), []byte("CONFIG_"))
+	if !ok {
+		return nil, nil, false
+	}
+	sym, val, ok = bytes.Cut(line, []byte("="))
+	return sym, val, ok && len(sym) > 0 && string(val) != "n"
+}
+
+// symbols goes through the symbols that are set and their values as they stand there.
+func (c kconfig) symbols(yield func(sym, val string) bool) {
+	for line := range bytes.Lines(c) {
+		if sym, val, ok := setting(line); ok && !yield(string(sym), string(val)) {
+			return
+		}
+	}
+}
+
+// all is what symbols goes through; nil if there is no text.
+func (c kconfig) all() map[string]string {
+	if c == nil {
+		return nil
+	}
 	out := map[string]string{}
-	s := bufio.NewScanner(bytes.NewReader(b))
-	s.Buffer(nil, 64<<10)
-	for s.Scan() {
-		line, ok := strings.CutPrefix(strings.TrimSpace(s.Text()), "CONFIG_")
-		if !ok {
-			continue
+	for sym, val := range c.symbols {
+		out[sym] = val
+	}
+	return out
+}
+
+// lookup is a manifest.ConfigLookup.
+func (c kconfig) lookup(sym string) (val string, known bool) {
+	if c == nil {
+		return "", false
+	}
+	val = "n"
+	for rest := []byte(c); ; {
+		at := bytes.Index(rest, []byte("CONFIG_"+sym+"="))
+		if at < 0 {
+			return val, true
 		}
-		sym, val, ok := strings.Cut(line, "=")
-		if ok && sym != "" && val != "n" {
-			out[sym] = val
+		line := rest[bytes.LastIndexByte(rest[:at], '\n')+1:]
+		if end := bytes.IndexByte(line, '\n'); end >= 0 {
+			line, rest = line[:end], line[end:]
+		} else {
+			rest = nil
+		}
+		if s, v, ok := setting(line); ok && string(s) == sym && len(v) > 0 {
+			val = string(v)
 		}
 	}
-	if err := s.Err(); err != nil {
-		return nil, err
-	}
-	if len(out) == 0 {
-		return nil, errors.New("no configuration")
-	}
-	return out, nil
 }

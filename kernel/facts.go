@@ -12,55 +12,178 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/iupkg/iupkg/manifest"
 	"golang.org/x/sys/unix"
 )
 
-// Facts reads what the running kernel offers. It changes nothing on the host;
-// to probe hooks it loads programs of two instructions and lets go of them.
-// What cannot be told, for want of privilege or of a file, is unknown.
-func Facts(ctx context.Context) (*manifest.Profile, error) {
+// Running is the kernel that runs here, a manifest.Kernel: it is read no further than it
+// is asked, as all of it takes far longer than the load of an extension, and once. It
+// changes nothing on the host; to probe a hook it loads a program of few instructions and
+// lets go of it. What cannot be told, for want of privilege or of a file, is unknown.
+type Running struct {
+	uname     manifest.Uname
+	config    func() (kconfig, string)
+	btf       func() []byte
+	modules   func() map[string][]byte // BTF
+	types     func() manifest.BTFLookup
+	symbols   func() []string
+	runtime   func() *loadedRuntime // nil: none is loaded
+	moduleBTF func() manifest.Answer
+	hooks     map[manifest.Hook]manifest.Answer
+}
+
+type loadedRuntime struct {
+	version    *Version
+	facts      *manifest.RuntimeFacts
+	extensions []manifest.LoadedExtension
+}
+
+// OpenRunning is the kernel that runs here. Tools that ctx stops are those that unpack a
+// configuration.
+func OpenRunning(ctx context.Context) (*Running, error) {
 	var u unix.Utsname
 	if err := unix.Uname(&u); err != nil {
 		return nil, err
 	}
+	k := &Running{
+		uname: manifest.Uname{Release: goString(u.Release[:]), Version: goString(u.Version[:]), Arch: runtime.GOARCH},
+		hooks: map[manifest.Hook]manifest.Answer{},
+	}
+	k.config = sync.OnceValues(func() (kconfig, string) { return readConfig(ctx, k.uname.Release) })
+	k.btf = sync.OnceValue(func() []byte {
+		b, err := os.ReadFile(vmlinuxBTF)
+		if err != nil || len(b) > manifest.MaxBTF {
+			return nil
+		}
+		return b
+	})
+	k.modules = sync.OnceValue(moduleTypes)
+	k.types = sync.OnceValue(func() manifest.BTFLookup { return lookupIn(k.btf(), k.modules) })
+	k.symbols = sync.OnceValue(exportedSymbols)
+	k.runtime = sync.OnceValue(findRuntime)
+	k.moduleBTF = sync.OnceValue(func() manifest.Answer { return moduleBTF(k.LookupConfig) })
+	return k, nil
+}
+
+// Uname implements manifest.Kernel, as do the methods after it.
+func (k *Running) Uname() manifest.Uname { return k.uname }
+
+// LookupConfig is a manifest.ConfigLookup.
+func (k *Running) LookupConfig(sym string) (val string, known bool) {
+	config, _ := k.config()
+	return config.lookup(sym)
+}
+
+// ConfigFile is where the configuration was read.
+func (k *Running) ConfigFile() string {
+	_, file := k.config()
+	return file
+}
+
+// LookupHook says whether a hook works.
+func (k *Running) LookupHook(h manifest.Hook) (a manifest.Answer, found string) {
+	a, known := k.hooks[h]
+	if !known {
+		a = k.probeHook(h)
+		k.hooks[h] = a
+	}
+	if a == manifest.No {
+		found = manifest.WhyNoHook(exists(vmlinuxBTF))
+	}
+	return a, found
+}
+
+// LookupSymbol says whether vmlinux exports a symbol to modules.
+func (k *Running) LookupSymbol(name string) manifest.Answer {
+	p := manifest.Profile{Symbols: k.symbols()}
+	return p.Kernel(nil).LookupSymbol(name)
+}
+
+// LookupRuntime is of the runtime that is loaded; nil: none is.
+func (k *Running) LookupRuntime() *manifest.RuntimeFacts {
+	if r := k.runtime(); r != nil {
+		return r.facts
+	}
+	return nil
+}
+
+// ModulesSigned says whether modules must be signed.
+func (k *Running) ModulesSigned() manifest.Answer {
+	return signatureEnforced(lockdown(k.LookupConfig), k.LookupConfig)
+}
+
+// Fingerprint identifies the kernel in lock files.
+func (k *Running) Fingerprint() manifest.Fingerprint {
+	config, _ := k.config()
+	p := manifest.Profile{Release: k.uname.Release, Version: k.uname.Version, Arch: k.uname.Arch, Config: config.all(), BTF: k.btf()}
+	return p.Fingerprint()
+}
+
+// LookupBTF implements manifest.BTFLookup.
+func (k *Running) LookupBTF(req manifest.BTFReq) (manifest.Answer, string) {
+	return (&manifest.Profile{}).Kernel(k.types()).LookupBTF(req)
+}
+
+// Profile is all that can be told of the kernel.
+func (k *Running) Profile(ctx context.Context) (*manifest.Profile, error) {
 	p := &manifest.Profile{
-		Schema: manifest.Schema, Release: goString(u.Release[:]), Version: goString(u.Version[:]), Arch: runtime.GOARCH,
+		Schema: manifest.Schema, Release: k.uname.Release, Version: k.uname.Version, Arch: k.uname.Arch,
+		BTF: k.btf(), ModuleTypes: k.modules(), Symbols: k.symbols(), Mitigations: mitigations(),
+		Modules: modulesAllowed(k.LookupConfig), ModuleBTF: k.moduleBTF(),
+		Lockdown: lockdown(k.LookupConfig), ModuleSig: k.ModulesSigned(),
+		Runtime: k.LookupRuntime(), Hooks: map[manifest.Hook]manifest.Answer{},
 	}
-	p.Config, p.ConfigSource = readConfig(ctx, p.Release)
-	if b, err := os.ReadFile("/sys/kernel/btf/vmlinux"); err == nil && len(b) <= manifest.MaxBTF {
-		p.BTF = b
+	config, file := k.config()
+	p.Config, p.ConfigSource = config.all(), file
+	if r := k.runtime(); r != nil {
+		p.Extensions = r.extensions
 	}
-	p.ModuleTypes = moduleTypes()
-	p.Symbols = exportedSymbols()
-	p.Mitigations = mitigations()
-	p.Modules = modulesAllowed(p)
-	p.ModuleBTF = moduleBTF(p)
-	p.Lockdown = lockdown(p)
-	p.ModuleSig = signatureEnforced(p)
-	var runtime *Version
-	if d, err := OpenDevice(); err == nil {
-		if v, err := d.Version(); err == nil {
-			runtime = v
-			p.Runtime = &manifest.RuntimeFacts{UAPI: v.UAPI, ABI: v.ABI, Version: readLine("/sys/module/iu/version")}
-		}
-		for x, err := range d.Extensions() {
-			if err != nil {
-				break // what is not told is not said to be absent: Runtime says that one is there
-			}
-			p.Extensions = append(p.Extensions, manifest.LoadedExtension{Name: x.Name, Version: x.Version, Object: fmt.Sprintf("sha256:%x", x.Digest)})
-		}
-		d.Close()
-	}
-	p.Hooks = map[manifest.Hook]manifest.Answer{}
 	for _, h := range manifest.Hooks() {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		p.Hooks[h] = probeHook(h, p, runtime)
+		p.Hooks[h], _ = k.LookupHook(h)
 	}
 	return p, nil
+}
+
+// Facts is the profile of the kernel that runs here.
+func Facts(ctx context.Context) (*manifest.Profile, error) {
+	k, err := OpenRunning(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return k.Profile(ctx)
+}
+
+const vmlinuxBTF = "/sys/kernel/btf/vmlinux"
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// findRuntime asks the runtime, if it is loaded, what it is and what it has.
+func findRuntime() *loadedRuntime {
+	d, err := OpenDevice()
+	if err != nil {
+		return nil
+	}
+	defer d.Close()
+	v, err := d.Version()
+	if err != nil {
+		return nil
+	}
+	r := &loadedRuntime{version: v, facts: &manifest.RuntimeFacts{UAPI: v.UAPI, ABI: v.ABI, Version: readLine("/sys/module/iu/version")}}
+	for x, err := range d.Extensions() {
+		if err != nil {
+			break // what is not told is not said to be absent: that a runtime is there is
+		}
+		r.extensions = append(r.extensions, manifest.LoadedExtension{Name: x.Name, Version: x.Version, Object: fmt.Sprintf("sha256:%x", x.Digest)})
+	}
+	return r
 }
 
 // moduleTypes is the BTF of the modules that are loaded, but for ours.
@@ -134,9 +257,9 @@ func readLine(path string) string {
 	return line
 }
 
-// config answers from the configuration: is the symbol y or m?
-func config(p *manifest.Profile, sym string) manifest.Answer {
-	v, known := p.LookupConfig(sym)
+// enabled answers from the configuration: is the symbol y or m?
+func enabled(config manifest.ConfigLookup, sym string) manifest.Answer {
+	v, known := config(sym)
 	switch {
 	case !known:
 		return manifest.Unknown
@@ -147,7 +270,7 @@ func config(p *manifest.Profile, sym string) manifest.Answer {
 }
 
 // modulesAllowed: may root load modules at all?
-func modulesAllowed(p *manifest.Profile) manifest.Answer {
+func modulesAllowed(config manifest.ConfigLookup) manifest.Answer {
 	switch readLine("/proc/sys/kernel/modules_disabled") {
 	case "0":
 		return manifest.Yes
@@ -155,7 +278,7 @@ func modulesAllowed(p *manifest.Profile) manifest.Answer {
 		return manifest.No
 	}
 	// The file is there on every kernel with modules that has /proc/sys.
-	if config(p, "MODULES") == manifest.No {
+	if enabled(config, "MODULES") == manifest.No {
 		return manifest.No
 	}
 	if _, err := os.Stat("/proc/modules"); errors.Is(err, os.ErrNotExist) {
@@ -167,25 +290,21 @@ func modulesAllowed(p *manifest.Profile) manifest.Answer {
 }
 
 // moduleBTF: does the kernel take the BTF of modules, which kfuncs need?
-func moduleBTF(p *manifest.Profile) manifest.Answer {
-	if p.BTF == nil {
-		if _, err := os.Stat("/sys/kernel"); err == nil {
-			return manifest.No
-		}
+func moduleBTF(config manifest.ConfigLookup) manifest.Answer {
+	entries, err := os.ReadDir(filepath.Dir(vmlinuxBTF))
+	switch {
+	case err == nil && len(entries) > 1: // a module that carries BTF shows beside vmlinux
+		return manifest.Yes
+	case !exists(vmlinuxBTF) && exists("/sys/kernel"):
+		return manifest.No
+	case !exists(vmlinuxBTF):
 		return manifest.Unknown
 	}
-	if a := config(p, "DEBUG_INFO_BTF_MODULES"); a != manifest.Unknown {
-		return a
-	}
-	// A module that carries BTF shows beside vmlinux.
-	if entries, err := os.ReadDir("/sys/kernel/btf"); err == nil && len(entries) > 1 {
-		return manifest.Yes
-	}
-	return manifest.Unknown
+	return enabled(config, "DEBUG_INFO_BTF_MODULES")
 }
 
 // lockdown: is integrity or confidentiality in force?
-func lockdown(p *manifest.Profile) manifest.Answer {
+func lockdown(config manifest.ConfigLookup) manifest.Answer {
 	modes := readLine("/sys/kernel/security/lockdown") // "[none] integrity confidentiality"
 	if modes == "" {
 		modes = detachedLockdown()
@@ -197,7 +316,7 @@ func lockdown(p *manifest.Profile) manifest.Answer {
 		return manifest.Yes
 	}
 	// No securityfs, or no lockdown in the kernel.
-	if config(p, "SECURITY_LOCKDOWN_LSM") == manifest.No {
+	if enabled(config, "SECURITY_LOCKDOWN_LSM") == manifest.No {
 		return manifest.No
 	}
 	return manifest.Unknown
@@ -234,8 +353,8 @@ func detachedLockdown() string {
 }
 
 // signatureEnforced: are modules without a signature refused?
-func signatureEnforced(p *manifest.Profile) manifest.Answer {
-	if p.Lockdown == manifest.Yes || config(p, "MODULE_SIG_FORCE") == manifest.Yes {
+func signatureEnforced(lockdown manifest.Answer, config manifest.ConfigLookup) manifest.Answer {
+	if lockdown == manifest.Yes {
 		return manifest.Yes
 	}
 	switch readLine("/sys/module/module/parameters/sig_enforce") {
@@ -244,7 +363,10 @@ func signatureEnforced(p *manifest.Profile) manifest.Answer {
 	case "N":
 		return manifest.No
 	}
-	if config(p, "MODULE_SIG") == manifest.No {
+	switch {
+	case enabled(config, "MODULE_SIG_FORCE") == manifest.Yes:
+		return manifest.Yes
+	case enabled(config, "MODULE_SIG") == manifest.No:
 		return manifest.No
 	}
 	return manifest.Unknown

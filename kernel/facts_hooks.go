@@ -45,8 +45,8 @@ var hooksNeed = map[Hook]hookNeeds{
 // probeHook asks the kernel. With the runtime loaded the verifier judges a stub
 // as it will be, which settles it. Without, an empty program of the type is
 // loaded, and whether such programs may call a module is read from the kernel's
-// BTF. runtime is nil if it is not loaded.
-func probeHook(h manifest.Hook, p *manifest.Profile, runtime *Version) manifest.Answer {
+// BTF.
+func (k *Running) probeHook(h manifest.Hook) manifest.Answer {
 	hook, err := ParseHook(h)
 	if err != nil {
 		return manifest.Unknown
@@ -62,28 +62,28 @@ func probeHook(h manifest.Hook, p *manifest.Profile, runtime *Version) manifest.
 		}
 	}
 	for _, sym := range need.config {
-		and(config(p, sym))
+		and(enabled(k.LookupConfig, sym))
 	}
 	if hook == HookLSM {
-		and(lsmInForce(p))
+		and(lsmInForce(k.LookupConfig))
 	}
-	and(p.Modules)
-	and(p.ModuleBTF)
+	and(modulesAllowed(k.LookupConfig))
+	and(k.moduleBTF())
 	if answer == manifest.No {
 		return answer
 	}
-	if runtime != nil {
-		if !slices.Contains(runtime.Hooks, hook) {
+	if r := k.runtime(); r != nil {
+		if !slices.Contains(r.version.Hooks, hook) {
 			return manifest.No
 		}
-		and(tryStub(hook, need.probe, p.BTF, true))
+		and(k.tryStub(hook, need.probe, true))
 		return answer
 	}
 	if need.class != "" {
-		and(kfuncClass(p.BTF, need.class))
+		and(kfuncClass(k.btf(), need.class))
 	}
 	if answer != manifest.No {
-		and(tryStub(hook, need.probe, p.BTF, false))
+		and(k.tryStub(hook, need.probe, false))
 	}
 	return answer
 }
@@ -105,10 +105,10 @@ func kfuncClass(raw []byte, class string) manifest.Answer {
 
 // tryStub loads a stub of the hook and lets go of it; with call, one that calls
 // the runtime, at a slot that is never given out.
-func tryStub(hook Hook, probe string, raw []byte, call bool) manifest.Answer {
+func (k *Running) tryStub(hook Hook, probe string, call bool) manifest.Answer {
 	t := &stubTarget{size: 2 * wordSize}
 	if probe != "" {
-		id := rawType(raw, probe)
+		id := rawType(k.btf(), probe)
 		if id == 0 {
 			return manifest.Unknown // this kernel has not even what the probe attaches to
 		}
@@ -181,7 +181,7 @@ func rawType(raw []byte, name string) uint32 {
 
 // lsmInForce: does the kernel call the hooks of BPF programs? What says so is
 // securityfs, if somebody has mounted it, else how the kernel was started.
-func lsmInForce(p *manifest.Profile) manifest.Answer {
+func lsmInForce(config manifest.ConfigLookup) manifest.Answer {
 	list := readLine("/sys/kernel/security/lsm")
 	if list == "" {
 		for word := range strings.FieldsSeq(readLine("/proc/cmdline")) {
@@ -193,7 +193,7 @@ func lsmInForce(p *manifest.Profile) manifest.Answer {
 		}
 	}
 	if list == "" {
-		v, known := p.LookupConfig("LSM")
+		v, known := config("LSM")
 		if !known {
 			return manifest.Unknown
 		}

@@ -5,6 +5,7 @@ package kernel
 import (
 	"bytes"
 	"compress/gzip"
+	"encoding/binary"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -46,12 +47,16 @@ func TestReadConfigFile(t *testing.T) {
 		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		b, err := readConfigFile(t.Context(), path)
-		if err != nil {
-			t.Errorf("%s: %v", name, err)
-			continue
+		k, err := readKconfig(t.Context(), path)
+		c := k.all()
+		for sym, want := range c {
+			if val, known := k.lookup(sym); !known || val != want {
+				t.Errorf("%s: %s is %q, %v and %q among all", name, sym, val, known, want)
+			}
 		}
-		c, err := parseConfig(b)
+		if val, known := k.lookup("PREEMPT_RT"); !known || val != "n" {
+			t.Errorf("%s: what is not set is %q, %v", name, val, known)
+		}
 		if err != nil || len(c) != 4 || c["BPF_SYSCALL"] != "y" || c["NET_CLS_BPF"] != "m" || c["HZ"] != "250" ||
 			c["CC_VERSION_TEXT"] != `"gcc (Debian) = 12"` {
 			t.Errorf("%s: got %v, %v", name, c, err)
@@ -65,11 +70,7 @@ func TestReadConfigFile(t *testing.T) {
 		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		b, err := readConfigFile(t.Context(), path)
-		if err == nil {
-			_, err = parseConfig(b)
-		}
-		if err == nil {
+		if _, err := readKconfig(t.Context(), path); err == nil {
 			t.Errorf("%s was taken for a configuration", name)
 		}
 	}
@@ -172,6 +173,59 @@ func TestWalkTypes(t *testing.T) {
 	}
 	if _, err := walkTypes(types[:len(types)-1], nil); err == nil {
 		t.Error("types that are cut short were taken")
+	}
+}
+
+// TestBootBTF counts once in a boot, and again if the kernel or what was kept is another.
+func TestBootBTF(t *testing.T) {
+	raw := func(types int, strs string) []byte {
+		b := []byte{0x9f, 0xeb, 1, 0}
+		for _, n := range []int{btfHeaderSize, 0, types * btfTypeSize, types * btfTypeSize, len(strs)} {
+			b = binary.LittleEndian.AppendUint32(b, uint32(n))
+		}
+		for range types {
+			b = append(b, 0, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0, 0) // a forward declaration
+		}
+		return append(b, strs...)
+	}
+	dir := t.TempDir()
+	file, kept := filepath.Join(dir, "vmlinux"), filepath.Join(dir, "run", "btf.json")
+	for _, step := range []struct {
+		name    string
+		content []byte // of the file; nil: as before
+		keep    string // is written to what is kept, if it is not empty
+		boot    string
+		want    btfBase
+	}{
+		{"first", raw(3, "\x00a\x00"), "", "one", btfBase{3, 3}},
+		{"from what was kept", raw(3, "\x00a\x00")[:btfHeaderSize], "", "one", btfBase{3, 3}},
+		{"another kernel", raw(2, "\x00a\x00"), "", "one", btfBase{2, 3}},
+		{"another boot", raw(2, "\x00a\x00"), "", "two", btfBase{2, 3}},
+		{"damaged", nil, "{", "two", btfBase{2, 3}},
+		{"no types", nil, `{"boot":"two","types":0}`, "two", btfBase{2, 3}},
+		{"no boot", nil, "", "", btfBase{2, 3}},
+		{"no boot again", raw(4, "\x00a\x00"), "", "", btfBase{4, 3}},
+	} {
+		if step.content != nil {
+			if err := os.WriteFile(file, step.content, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if step.keep != "" {
+			if err := os.WriteFile(kept, []byte(step.keep), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got, err := bootBTF(file, filepath.Dir(kept), step.boot)
+		if err != nil || got != step.want {
+			t.Errorf("%s: got %v, %v, want %v", step.name, got, err, step.want)
+		}
+	}
+	if err := os.WriteFile(file, []byte("BTF"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := bootBTF(file, filepath.Dir(kept), "two"); err == nil {
+		t.Error("3 bytes were taken for BTF")
 	}
 }
 

@@ -29,7 +29,8 @@ const maxVmlinux = 512 << 20 // bytes, unpacked
 // that is so.
 func FactsOf(ctx context.Context, release string, notice func(string)) (*manifest.Profile, error) {
 	p := &manifest.Profile{Schema: manifest.Schema, Release: release, Arch: runtime.GOARCH}
-	p.Config, p.ConfigSource = configOf(ctx, release)
+	config, file := configOf(ctx, release)
+	p.Config, p.ConfigSource = config.all(), file
 	image := filepath.Join("/boot", "vmlinuz-"+release)
 	btf, err := imageBTF(ctx, image)
 	switch {
@@ -39,13 +40,13 @@ func FactsOf(ctx context.Context, release string, notice func(string)) (*manifes
 		notice(fmt.Sprintf("what needs BTF cannot be checked: %s: %v", image, err))
 	}
 	p.BTF = btf
-	p.Modules = config(p, "MODULES")
-	p.ModuleBTF = config(p, "DEBUG_INFO_BTF_MODULES")
+	p.Modules = enabled(p.LookupConfig, "MODULES")
+	p.ModuleBTF = enabled(p.LookupConfig, "DEBUG_INFO_BTF_MODULES")
 	if errors.Is(err, errNoBTF) {
 		p.ModuleBTF = manifest.No
 	}
-	p.Lockdown = lockdown(p)
-	p.ModuleSig = signatureEnforced(p)
+	p.Lockdown = lockdown(p.LookupConfig)
+	p.ModuleSig = signatureEnforced(p.Lockdown, p.LookupConfig)
 	p.Hooks = map[manifest.Hook]manifest.Answer{}
 	for _, h := range manifest.Hooks() {
 		p.Hooks[h] = deriveHook(h, p)
@@ -58,9 +59,9 @@ func deriveHook(h manifest.Hook, p *manifest.Profile) manifest.Answer {
 	if _, err := ParseHook(h); err != nil {
 		return manifest.Unknown
 	}
-	needs := []manifest.Answer{config(p, "BPF_SYSCALL"), config(p, "BPF_JIT"), config(p, "NET"), p.ModuleBTF, p.Modules}
+	needs := []manifest.Answer{enabled(p.LookupConfig, "BPF_SYSCALL"), enabled(p.LookupConfig, "BPF_JIT"), enabled(p.LookupConfig, "NET"), p.ModuleBTF, p.Modules}
 	if h == manifest.HookTC {
-		needs = append(needs, config(p, "NET_CLS_ACT"))
+		needs = append(needs, enabled(p.LookupConfig, "NET_CLS_ACT"))
 	}
 	all := manifest.Yes
 	for _, a := range needs {

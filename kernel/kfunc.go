@@ -5,8 +5,10 @@ package kernel
 import (
 	"bytes"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -46,11 +48,37 @@ func findKfunc(module, name string) (*kfunc, error) {
 	if err != nil {
 		return nil, fmt.Errorf("BTF of module %s: %w", module, err)
 	}
-	h, err := btf.FindHandle(func(info *btf.HandleInfo) bool { return info.IsKernel && info.Name == module })
+	h, err := moduleHandle(module)
 	if err != nil {
 		return nil, fmt.Errorf("BTF of module %s: %w", module, err)
 	}
 	return &kfunc{h, id}, nil
+}
+
+// handles has the number of the BTF of each module that was asked for: finding it goes
+// through all there are.
+var handles sync.Map
+
+// moduleHandle opens the BTF of a loaded module.
+func moduleHandle(module string) (*btf.Handle, error) {
+	is := func(info *btf.HandleInfo) bool { return info.IsKernel && info.Name == module }
+	if id, known := handles.Load(module); known {
+		h, err := btf.NewHandleFromID(id.(btf.ID))
+		if err == nil {
+			if info, err := h.Info(); err == nil && is(info) {
+				return h, nil
+			}
+			h.Close() // the module was loaded again
+		}
+	}
+	h, err := btf.FindHandle(is)
+	if err != nil {
+		return nil, err
+	}
+	if info, err := h.Info(); err == nil {
+		handles.Store(module, info.ID)
+	}
+	return h, nil
 }
 
 const (
@@ -115,18 +143,60 @@ func walkTypes(types []byte, visit func(kind int, name uint32)) (int, error) {
 
 // btfBase is what of a base the BTF that is split from it needs to know.
 type btfBase struct {
-	types   int // how many
-	strings int // bytes
+	Types   int `json:"types"`   // how many
+	Strings int `json:"strings"` // bytes
 }
 
-// kernelBTF is of the running kernel, which has the same for as long as it runs.
-var kernelBTF = sync.OnceValues(func() (btfBase, error) {
-	raw, err := os.ReadFile("/sys/kernel/btf/vmlinux")
+// kernelBTF is of the running kernel, which has the same for as long as it runs: counting
+// its types means to read all of them, so that is done once in a boot.
+var kernelBTF = sync.OnceValues(func() (btfBase, error) { return bootBTF(vmlinuxBTF, runDir, bootID()) })
+
+// runDir keeps what holds until the next boot.
+const runDir = "/run/iupkg"
+
+// bootBTF is the base of the BTF in a file: as it was kept in dir for this boot, if the
+// file's header is the same.
+func bootBTF(file, dir, boot string) (btfBase, error) {
+	type kept struct {
+		Boot   string `json:"boot"`
+		Header []byte `json:"header"`
+		btfBase
+	}
+	f, err := os.Open(file)
 	if err != nil {
 		return btfBase{}, err
 	}
-	return newBTFBase(raw)
-})
+	defer f.Close()
+	head := make([]byte, btfHeaderSize)
+	if _, err := io.ReadFull(f, head); err != nil {
+		return btfBase{}, err
+	}
+	path := filepath.Join(dir, "btf.json")
+	var k kept
+	if b, err := os.ReadFile(path); err == nil && json.Unmarshal(b, &k) == nil &&
+		boot != "" && k.Boot == boot && bytes.Equal(k.Header, head) && k.Types > 0 {
+		return k.btfBase, nil
+	}
+	raw, err := os.ReadFile(file)
+	if err != nil {
+		return btfBase{}, err
+	}
+	base, err := newBTFBase(raw)
+	if err != nil {
+		return btfBase{}, err
+	}
+	// That it cannot be kept, as by who is not root, only costs time.
+	if b, err := json.Marshal(kept{boot, head, base}); err == nil && os.MkdirAll(dir, 0o755) == nil {
+		tmp := fmt.Sprintf("%s.%d", path, os.Getpid())
+		if os.WriteFile(tmp, b, 0o644) == nil && os.Rename(tmp, path) != nil {
+			os.Remove(tmp)
+		}
+	}
+	return base, nil
+}
+
+// bootID tells boots apart; empty: it could not be told.
+func bootID() string { return readLine("/proc/sys/kernel/random/boot_id") }
 
 func newBTFBase(raw []byte) (btfBase, error) {
 	types, strs, err := btfSections(raw)
@@ -147,13 +217,13 @@ func (b btfBase) splitFunc(split []byte, name string) (uint32, error) {
 	if err != nil {
 		return 0, err
 	}
-	id, found := b.types, 0
+	id, found := b.Types, 0
 	_, err = walkTypes(types, func(kind int, off uint32) {
 		id++
-		if kind != btfKindFunc || uint64(off) < uint64(b.strings) {
+		if kind != btfKindFunc || uint64(off) < uint64(b.Strings) {
 			return
 		}
-		if s, err := cString(strs, off-uint32(b.strings)); err == nil && s == name {
+		if s, err := cString(strs, off-uint32(b.Strings)); err == nil && s == name {
 			found = id
 		}
 	})

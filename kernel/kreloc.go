@@ -30,7 +30,7 @@ type KRelocValue struct {
 type Target struct {
 	specs   []*btf.Spec
 	modules []string // whose BTF has not been read yet
-	config  map[string]string
+	config  kconfig
 	source  string   // of config
 	tracing []string // where tracefs may be
 }
@@ -244,11 +244,12 @@ func bitField(m btf.Member, r *ObjectKReloc) (KRelocValue, error) {
 
 // option is a symbol of the configuration: y, m or a number.
 func (t *Target) option(symbol string) (KRelocValue, error) {
-	if t.config == nil {
+	v, known := t.config.lookup(symbol)
+	if !known {
 		return KRelocValue{}, fmt.Errorf("the configuration of this kernel could not be read, and CONFIG_%s is asked for", symbol)
 	}
-	switch v := t.config[symbol]; v {
-	case "", "n":
+	switch v {
+	case "n":
 		return KRelocValue{}, missing("CONFIG_%s not set (in %s)", symbol, t.source)
 	case "y":
 		return KRelocValue{Exists: true, Value: 1}, nil

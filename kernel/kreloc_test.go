@@ -45,7 +45,7 @@ func testTarget(t *testing.T) *Target {
 		t.Fatal(err)
 	}
 	return &Target{specs: []*btf.Spec{spec}, source: "a test",
-		config: map[string]string{"SMP": "y", "IPV6": "m", "HZ": "250", "PHYS": "0x1000000", "LSM": `"a,b"`, "OFF": "n"}}
+		config: kconfig("CONFIG_SMP=y\nCONFIG_IPV6=m\nCONFIG_HZ=250\nCONFIG_PHYS=0x1000000\nCONFIG_LSM=\"a,b\"\nCONFIG_OFF=n\n")}
 }
 
 func TestResolve(t *testing.T) {

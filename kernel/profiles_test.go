@@ -103,7 +103,7 @@ func TestRequirementsOnStockKernels(t *testing.T) {
 	}
 	for _, name := range stockKernels {
 		p := stockProfile(t, name)
-		c := manifest.NewChecker(p, BTFLookup(p))
+		c := manifest.NewChecker(p.Kernel(BTFLookup(p)))
 		for _, x := range cases {
 			found := c.Check(x.req)
 			if want := slices.Contains(strings.Fields(x.want), name); want != (len(found) == 0) {

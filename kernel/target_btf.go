@@ -71,7 +71,7 @@ func findBTFTarget(hook Hook, target map[string]string) (*btfTarget, error) {
 		return nil, fmt.Errorf("%s %s: %w", n.key, name, err)
 	}
 	if module != "" {
-		out.obj, err = btf.FindHandle(func(info *btf.HandleInfo) bool { return info.IsKernel && info.Name == module })
+		out.obj, err = moduleHandle(module)
 		if err != nil {
 			return nil, fmt.Errorf("BTF of module %s: %w", module, err)
 		}

@@ -4,7 +4,6 @@ package manifest
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 )
 
@@ -43,67 +42,63 @@ func Fits(findings []Finding) bool {
 // as the versions of a package mostly require the same. One goroutine may use it
 // at a time.
 type Checker struct {
-	p   *Profile
-	btf BTFLookup
+	k Kernel
 
 	release map[string][]Finding
 	config  map[string][]Finding
 	types   map[string][]Finding
 }
 
-// NewChecker makes a Checker of a profile, which must not change any more. btf may
-// be nil: then every BTF requirement is unknown.
-func NewChecker(p *Profile, btf BTFLookup) *Checker {
-	return &Checker{p, btf, map[string][]Finding{}, map[string][]Finding{}, map[string][]Finding{}}
+// NewChecker makes a Checker of a kernel, of which nothing may change any more.
+func NewChecker(k Kernel) *Checker {
+	return &Checker{k, map[string][]Finding{}, map[string][]Finding{}, map[string][]Finding{}}
 }
 
 // Check is Checker.Check, once.
-func (p *Profile) Check(r Requirements, btf BTFLookup) []Finding { return NewChecker(p, btf).Check(r) }
+func (p *Profile) Check(r Requirements, btf BTFLookup) []Finding {
+	return NewChecker(p.Kernel(btf)).Check(r)
+}
 
 // Check returns what keeps r from being met on this kernel, in the order
 // architecture, release, hooks, runtime ABI, configuration, BTF,
 // symbols; nothing if all is met. Requirements that do not parse are not met.
 func (c *Checker) Check(r Requirements) []Finding {
-	p := c.p
 	var out []Finding
 	add := func(req string, a Answer, format string, args ...any) {
 		if a != Yes {
 			out = append(out, Finding{Requirement: req, Answer: a, Found: fmt.Sprintf(format, args...)})
 		}
 	}
-	if r.Arch != "" && r.Arch != p.Arch {
-		add("architecture "+r.Arch, No, "this kernel is %s", p.Arch)
+	if is := c.k.Uname(); r.Arch != "" && r.Arch != is.Arch {
+		add("architecture "+r.Arch, No, "this kernel is %s", is.Arch)
 	}
-	out = append(out, once(c.release, r.Release, p.checkRelease)...)
+	out = append(out, once(c.release, r.Release, c.checkRelease)...)
 	for _, h := range r.Hooks {
-		switch a := p.Hooks[h]; a {
-		case Yes:
-		case No:
-			found := "this kernel does not offer it"
-			if len(p.BTF) == 0 && !p.offersAny() {
-				// The usual reason, and one that the user can mend.
-				found = "this kernel shows no BTF (/sys/kernel/btf/vmlinux), without which no hook can be used"
+		a, found := c.k.LookupHook(h)
+		if found == "" {
+			found = "this kernel does not offer it"
+			if a != No {
+				found = "it could not be told whether this kernel offers it"
 			}
-			add("hook "+string(h), No, "%s", found)
-		default:
-			add("hook "+string(h), Unknown, "it could not be told whether this kernel offers it")
 		}
+		add("hook "+string(h), a, "%s", found)
 	}
-	if rt := p.Runtime; rt != nil && (r.ABI > rt.ABI || r.ABI < rt.oldest()) {
+	if rt := c.k.LookupRuntime(); rt != nil && (r.ABI > rt.ABI || r.ABI < rt.oldest()) {
 		add(fmt.Sprintf("runtime ABI %d", r.ABI), No, "the loaded runtime has %s", rt.abis())
 	}
 	for _, s := range r.Config {
-		out = append(out, once(c.config, s, p.checkConfig)...)
+		out = append(out, once(c.config, s, c.checkConfig)...)
 	}
 	for _, s := range r.BTF {
 		out = append(out, once(c.types, s, c.checkBTF)...)
 	}
 	for _, s := range r.Symbols {
-		if p.Symbols == nil {
-			add("symbol "+s, Unknown, "the symbols of this kernel could not be read")
-		} else if _, ok := slices.BinarySearch(p.Symbols, s); !ok {
-			add("symbol "+s, No, "this kernel does not export it")
+		a := c.k.LookupSymbol(s)
+		found := "this kernel does not export it"
+		if a != No {
+			found = "the symbols of this kernel could not be read"
 		}
+		add("symbol "+s, a, "%s", found)
 	}
 	return out
 }
@@ -124,33 +119,31 @@ func once(known map[string][]Finding, s string, check func(string, addFinding)) 
 
 func (c *Checker) checkBTF(s string, add addFinding) {
 	req, err := ParseBTFReq(s)
-	switch {
-	case err != nil:
+	if err != nil {
 		add(s, No, "%v", err)
-	case c.btf == nil:
-		add(req.String(), Unknown, "the BTF of this kernel could not be read")
-	default:
-		a, found := c.btf.LookupBTF(req)
-		if found == "" {
-			found = "this kernel does not have it"
-			if a != No {
-				found = "it could not be told whether this kernel has it"
-			}
-		}
-		add(req.String(), a, "%s", found)
+		return
 	}
+	a, found := c.k.LookupBTF(req)
+	if found == "" {
+		found = "this kernel does not have it"
+		if a != No {
+			found = "it could not be told whether this kernel has it"
+		}
+	}
+	add(req.String(), a, "%s", found)
 }
 
 type addFinding = func(req string, a Answer, format string, args ...any)
 
-func (p *Profile) checkRelease(s string, add addFinding) {
+func (c *Checker) checkRelease(s string, add addFinding) {
 	rr, err := ParseReleaseRange(s)
 	if err != nil {
 		add("kernel release "+s, No, "%v", err)
 		return
 	}
 	req := "kernel release " + rr.String()
-	rel, err := ParseRelease(p.Release, p.Version)
+	is := c.k.Uname()
+	rel, err := ParseRelease(is.Release, is.Version)
 	if err != nil {
 		if s != "" {
 			add(req, Unknown, "%v", err)
@@ -161,33 +154,33 @@ func (p *Profile) checkRelease(s string, add addFinding) {
 	case No:
 		add(req, No, "this kernel is %s", rel)
 	case Unknown:
-		add(req, Unknown, "this kernel is %s and its patch level could not be told from %s", rel, p.Release)
+		add(req, Unknown, "this kernel is %s and its patch level could not be told from %s", rel, is.Release)
 	}
 }
 
 // checkConfig makes one finding for each part of an && that fails, so that each
 // says what to change.
-func (p *Profile) checkConfig(s string, add addFinding) {
+func (c *Checker) checkConfig(s string, add addFinding) {
 	e, err := ParseConfigExpr(s)
 	if err != nil {
 		add(s, No, "%v", err)
 		return
 	}
-	for _, c := range e.Conjuncts() {
-		v, why := c.Eval(p.LookupConfig)
+	for _, part := range e.Conjuncts() {
+		v, why := part.Eval(c.k.LookupConfig)
 		if v != TriN && v != TriUnknown {
 			continue
 		}
-		req := c.String()
+		req := part.String()
 		// One symbol that has to be one thing: say that.
-		if len(why) == 1 && c.simple() {
+		if len(why) == 1 && part.simple() {
 			req = why[0].Wanted
 		}
 		if v == TriUnknown {
 			add(req, Unknown, "the configuration of this kernel could not be read")
 			continue
 		}
-		add(req, No, "this kernel has %s%s", foundConfig(why, len(why) == 1 && c.simple()), p.configSource())
+		add(req, No, "this kernel has %s%s", foundConfig(why, len(why) == 1 && part.simple()), c.configSource())
 	}
 }
 
@@ -204,11 +197,11 @@ func (e *ConfigExpr) simple() bool {
 	return false
 }
 
-func (p *Profile) configSource() string {
-	if p.ConfigSource == "" {
-		return ""
+func (c *Checker) configSource() string {
+	if file := c.k.ConfigFile(); file != "" {
+		return " (" + file + ")"
 	}
-	return " (" + p.ConfigSource + ")"
+	return ""
 }
 
 func foundConfig(why []Cause, it bool) string {
@@ -233,14 +226,4 @@ func foundConfig(why []Cause, it bool) string {
 		return "no such thing"
 	}
 	return strings.Join(parts, ", ")
-}
-
-// offersAny reports whether any hook works.
-func (p *Profile) offersAny() bool {
-	for _, a := range p.Hooks {
-		if a == Yes {
-			return true
-		}
-	}
-	return false
 }

@@ -285,14 +285,3 @@ func (a Answer) check() error {
 	}
 	return fmt.Errorf("%.20q is none of yes, no and unknown", string(a))
 }
-
-// LookupConfig is a ConfigLookup.
-func (p *Profile) LookupConfig(sym string) (val string, known bool) {
-	if p.Config == nil {
-		return "", false
-	}
-	if v := p.Config[sym]; v != "" {
-		return v, true
-	}
-	return "n", true
-}

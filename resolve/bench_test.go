@@ -17,7 +17,7 @@ type plainSource struct{ graphSource }
 func (plainSource) Providers(context.Context, string) ([]string, error) { return nil, nil }
 
 func BenchmarkSolve(b *testing.B) {
-	host := OnProfile(universe.Profile(), nil)
+	host := On(universe.Profile().Kernel(nil))
 	var want []manifest.Spec
 	for _, name := range universe.Wanted {
 		want = append(want, manifest.Spec{Name: name})

@@ -22,7 +22,7 @@ func fleetOf(lines ...string) []Member {
 			k, v, _ := strings.Cut(kv, "=")
 			p.Config[k] = v
 		}
-		out = append(out, Member{Name: f[0], Host: OnProfile(p, nil)})
+		out = append(out, Member{Name: f[0], Host: On(p.Kernel(nil))})
 	}
 	return out
 }

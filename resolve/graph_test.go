@@ -113,7 +113,7 @@ func parseGraph(t *testing.T, name, text string) graph {
 			g.source.add(t, line)
 		}
 	}
-	g.host = OnProfile(prof, nil)
+	g.host = On(prof.Kernel(nil))
 	return g
 }
 
@@ -294,7 +294,7 @@ func (failing) Versions(context.Context, string) ([]Candidate, error) {
 }
 
 func TestSourceErrors(t *testing.T) {
-	host := OnProfile(&manifest.Profile{}, nil)
+	host := On(new(manifest.Profile).Kernel(nil))
 	want := []manifest.Spec{{Name: "a"}}
 	var se *SourceError
 	for name, src := range map[string]Source{

@@ -4,14 +4,14 @@ package resolve
 
 import "github.com/iupkg/iupkg/manifest"
 
-// OnProfile is the Host of a kernel's profile, for one goroutine. btf may be nil.
-func OnProfile(p *manifest.Profile, btf manifest.BTFLookup) Host {
-	return profileHost{manifest.NewChecker(p, btf), p.Release}
+// On is the Host of a kernel, for one goroutine.
+func On(k manifest.Kernel) Host {
+	return kernelHost{manifest.NewChecker(k), k.Uname().Release}
 }
 
-type profileHost struct {
+type kernelHost struct {
 	*manifest.Checker
 	release string
 }
 
-func (h profileHost) String() string { return h.release }
+func (h kernelHost) String() string { return h.release }

@@ -205,11 +205,11 @@ func (a *app) carryOut(ctx context.Context, doc *trial) error {
 	if _, _, err := a.fillKeyring(); err != nil {
 		return err
 	}
-	p, err := a.profile(ctx)
+	k, err := a.target(ctx)
 	if err != nil {
 		return err
 	}
-	env, err := a.env(p)
+	env, err := a.env(k)
 	if err != nil {
 		return err
 	}

@@ -53,11 +53,11 @@ func (a *app) fix(ctx context.Context) error {
 	if _, err := a.setUp(ctx); err != nil {
 		a.ui.warn("%v", err)
 	}
-	p, err := a.profile(ctx)
+	k, err := a.target(ctx)
 	if err != nil {
 		return err
 	}
-	env, err := a.env(p)
+	env, err := a.env(k)
 	if err != nil {
 		return err
 	}

@@ -80,17 +80,17 @@ func (a *app) install(ctx context.Context, args []string, o installOptions) erro
 	if err != nil {
 		return err
 	}
-	p, env, err := a.prepare(ctx, o)
+	k, env, err := a.prepare(ctx, o)
 	if err != nil {
 		return err
 	}
 	return a.transactTried(ctx, env, o, func(cur *install.Generation) (*install.Plan, error) {
-		return a.planInstall(ctx, cur, p, want, set, strings.Join(slices.Concat([]string{"install"}, args, o.set), " "))
+		return a.planInstall(ctx, cur, k, want, set, strings.Join(slices.Concat([]string{"install"}, args, o.set), " "))
 	})
 }
 
 // planInstall resolves what is wanted beside what is installed.
-func (a *app) planInstall(ctx context.Context, cur *install.Generation, p *manifest.Profile, want []manifest.Spec, set paramChanges, did string) (*install.Plan, error) {
+func (a *app) planInstall(ctx context.Context, cur *install.Generation, k manifest.Kernel, want []manifest.Spec, set paramChanges, did string) (*install.Plan, error) {
 	src, err := a.syncedIndex(ctx)
 	if err != nil {
 		return nil, err
@@ -99,7 +99,7 @@ func (a *app) planInstall(ctx context.Context, cur *install.Generation, p *manif
 	if err != nil {
 		return nil, err
 	}
-	plan, err := solve(ctx, src, host(p), want, pinned)
+	plan, err := solve(ctx, src, resolve.On(k), want, pinned)
 	if err != nil {
 		return nil, err
 	}
@@ -113,7 +113,7 @@ func (a *app) planInstall(ctx context.Context, cur *install.Generation, p *manif
 
 // prepare gets together what install and upgrade work with: the kernel that is
 // resolved against, and the transaction's surroundings.
-func (a *app) prepare(ctx context.Context, o installOptions) (*manifest.Profile, *install.Env, error) {
+func (a *app) prepare(ctx context.Context, o installOptions) (manifest.Kernel, *install.Env, error) {
 	if o.dry && o.download {
 		return nil, nil, usagef("--dry-run and --download-only exclude each other")
 	}
@@ -130,16 +130,16 @@ func (a *app) prepare(ctx context.Context, o installOptions) (*manifest.Profile,
 			return nil, nil, err
 		}
 	}
-	p, err := a.profile(ctx)
+	k, err := a.target(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
-	env, err := a.env(p)
+	env, err := a.env(k)
 	if err != nil {
 		return nil, nil, err
 	}
 	env.StageOnly = o.download
-	return p, env, nil
+	return k, env, nil
 }
 
 // sayResolved names what was chosen, and that newer ones were not.

@@ -16,7 +16,6 @@ import (
 
 	"github.com/iupkg/iupkg/kernel"
 	"github.com/iupkg/iupkg/manifest"
-	"github.com/iupkg/iupkg/resolve"
 )
 
 const liveKernel = "live"
@@ -41,8 +40,24 @@ func readProfile(ctx context.Context, file string) (*manifest.Profile, error) {
 	return p, nil
 }
 
-// host is the profile as the resolver wants it.
-func host(p *manifest.Profile) resolve.Host { return resolve.OnProfile(p, kernel.BTFLookup(p)) }
+// target is the kernel that is resolved against.
+func (a *app) target(ctx context.Context) (manifest.Kernel, error) {
+	return openTarget(ctx, a.kernel)
+}
+
+// openTarget is the kernel of a profile, or the live one.
+func openTarget(ctx context.Context, file string) (manifest.Kernel, error) {
+	if file == liveKernel {
+		return kernel.OpenRunning(ctx)
+	}
+	p, err := readProfile(ctx, file)
+	if err != nil {
+		return nil, err
+	}
+	return kernelOf(p), nil
+}
+
+func kernelOf(p *manifest.Profile) manifest.Kernel { return p.Kernel(kernel.BTFLookup(p)) }
 
 // needLive refuses a profile of another machine where this one is to be changed.
 func (a *app) needLive() error {

@@ -51,7 +51,7 @@ func (a *app) lock(ctx context.Context, args, sets []string, file string) error 
 	if err != nil {
 		return err
 	}
-	p, env, err := a.prepare(ctx, installOptions{download: true})
+	k, env, err := a.prepare(ctx, installOptions{download: true})
 	if err != nil {
 		return err
 	}
@@ -76,7 +76,7 @@ func (a *app) lock(ctx context.Context, args, sets []string, file string) error 
 	}
 	plan := install.NewPlan(cur, "lock", cur.Items())
 	if writer != nil {
-		if plan, err = a.planInstall(ctx, cur, p, want, set, "lock"); err != nil {
+		if plan, err = a.planInstall(ctx, cur, k, want, set, "lock"); err != nil {
 			return err
 		}
 		if _, err := writer.Apply(ctx, plan, env); err != nil {
@@ -84,7 +84,7 @@ func (a *app) lock(ctx context.Context, args, sets []string, file string) error 
 		}
 	}
 	l := lockOf(plan, verdicts)
-	l.Kernel = p.Fingerprint()
+	l.Kernel = k.Fingerprint()
 	text, err := l.Encode()
 	if err != nil {
 		return err
@@ -92,7 +92,7 @@ func (a *app) lock(ctx context.Context, args, sets []string, file string) error 
 	if err := os.WriteFile(file, text, 0o644); err != nil {
 		return err
 	}
-	a.ui.step("locked %s for Linux %s in %s", count(len(l.Packages), "package"), p.Release, file)
+	a.ui.step("locked %s for Linux %s in %s", count(len(l.Packages), "package"), k.Uname().Release, file)
 	if a.ui.json {
 		return a.ui.document(l)
 	}
@@ -159,13 +159,13 @@ func (a *app) installFrozen(ctx context.Context, o installOptions) error {
 			return usagef("--set: %s is not in %s", name, o.lock)
 		}
 	}
-	p, env, err := a.prepare(ctx, o)
+	k, env, err := a.prepare(ctx, o)
 	if err != nil {
 		return err
 	}
 	env.Policy = frozenPolicy{env.Policy, l, o.lock}
 	return a.transact(ctx, env, o.dry, func(cur *install.Generation) (*install.Plan, error) {
-		drift := &lockDrift{file: o.lock, facts: l.Kernel.Drift(p.Fingerprint())}
+		drift := &lockDrift{file: o.lock, facts: l.Kernel.Drift(k.Fingerprint())}
 		drift.installed(l, cur)
 		if err := a.driftOfIndex(ctx, l, drift); err != nil {
 			return nil, err

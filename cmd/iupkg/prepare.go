@@ -113,11 +113,12 @@ func (a *app) prepareFor(ctx context.Context, release string) error {
 	} else {
 		p.Runtime = &manifest.RuntimeFacts{UAPI: kernel.UAPIVersion, ABI: kernel.ABIVersion}
 	}
-	plan, err := a.planFresh(ctx, cur, p)
+	k := kernelOf(p)
+	plan, err := a.planFresh(ctx, cur, k)
 	if err != nil {
 		return err
 	}
-	env, err := a.env(p)
+	env, err := a.env(k)
 	if err != nil {
 		return err
 	}
@@ -143,15 +144,15 @@ func (a *app) prepareFor(ctx context.Context, release string) error {
 
 // planFresh is what is to be installed on another kernel, not what was once
 // prepared for it.
-func (a *app) planFresh(ctx context.Context, cur *install.Generation, p *manifest.Profile) (*install.Plan, error) {
-	fits, err := a.fits(cur, p)
+func (a *app) planFresh(ctx context.Context, cur *install.Generation, k manifest.Kernel) (*install.Plan, error) {
+	fits, err := a.fits(cur, k)
 	if err != nil {
 		return nil, err
 	}
 	if fits {
 		return install.NewPlan(cur, "", cur.Items()), nil
 	}
-	return a.resolveFor(ctx, cur, p, "")
+	return a.resolveFor(ctx, cur, k, "")
 }
 
 // runtimeOf finds the iu.ko of a kernel, or builds it.

@@ -133,11 +133,11 @@ func solve(ctx context.Context, src resolve.Source, host resolve.Host, want []ma
 func (a *app) fleet(ctx context.Context, kernels []string) ([]resolve.Member, error) {
 	var out []resolve.Member
 	for _, k := range kernels {
-		p, err := readProfile(ctx, k)
+		target, err := openTarget(ctx, k)
 		if err != nil {
 			return nil, err
 		}
-		m := resolve.Member{Name: p.Release, Host: host(p)}
+		m := resolve.Member{Name: target.Uname().Release, Host: resolve.On(target)}
 		if slices.ContainsFunc(out, func(o resolve.Member) bool { return o.Name == m.Name }) {
 			m.Name += " (" + k + ")"
 			if slices.ContainsFunc(out, func(o resolve.Member) bool { return o.Name == m.Name }) {

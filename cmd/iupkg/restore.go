@@ -15,6 +15,7 @@ import (
 	"github.com/iupkg/iupkg/install"
 	"github.com/iupkg/iupkg/kernel"
 	"github.com/iupkg/iupkg/manifest"
+	"github.com/iupkg/iupkg/resolve"
 )
 
 func (a *app) restoreCommand() *cobra.Command {
@@ -88,18 +89,18 @@ func (a *app) restore(ctx context.Context) error {
 	if _, _, err := a.fillKeyring(); err != nil {
 		return err
 	}
-	p, err := a.profile(ctx)
+	k, err := a.target(ctx)
 	if err != nil {
 		return err
 	}
-	env, err := a.env(p)
+	env, err := a.env(k)
 	if err != nil {
 		return err
 	}
 	if err := lock.Recover(ctx, env); err != nil {
 		return err
 	}
-	unsolved := a.refit(ctx, lock, env, p)
+	unsolved := a.refit(ctx, lock, env, k)
 	done, err := lock.Restore(ctx, env)
 	if err != nil {
 		return err
@@ -123,21 +124,21 @@ func (a *app) restore(ctx context.Context) error {
 }
 
 // refit makes a generation that fits this kernel if the one in force does not.
-func (a *app) refit(ctx context.Context, lock *install.Lock, env *install.Env, p *manifest.Profile) error {
+func (a *app) refit(ctx context.Context, lock *install.Lock, env *install.Env, k manifest.Kernel) error {
 	cur, err := a.root().Current()
 	if err != nil {
 		return err
 	}
-	fits, err := a.fits(cur, p)
+	fits, err := a.fits(cur, k)
 	if err != nil || fits {
 		return err
 	}
-	did := "restore on Linux " + p.Release
-	plan, err := a.planFor(ctx, cur, p, did)
+	did := "restore on Linux " + k.Uname().Release
+	plan, err := a.planFor(ctx, cur, k, did)
 	if err != nil {
 		return err
 	}
-	a.ui.step("Linux %s is another kernel than before, for which other versions are installed", p.Release)
+	a.ui.step("Linux %s is another kernel than before, for which other versions are installed", k.Uname().Release)
 	g, err := lock.Apply(ctx, plan, env)
 	if err != nil {
 		return err
@@ -147,8 +148,8 @@ func (a *app) refit(ctx context.Context, lock *install.Lock, env *install.Env, p
 }
 
 // fits says whether all of a generation goes with a kernel.
-func (a *app) fits(g *install.Generation, p *manifest.Profile) (bool, error) {
-	h := host(p)
+func (a *app) fits(g *install.Generation, k manifest.Kernel) (bool, error) {
+	h := resolve.On(k)
 	for i := range g.Packages {
 		req, err := a.root().Requires(&g.Packages[i])
 		if err != nil {
@@ -164,18 +165,18 @@ func (a *app) fits(g *install.Generation, p *manifest.Profile) (bool, error) {
 // planFor resolves what is installed for another kernel than it was installed for:
 // what was prepared for it, else what the index has, as of now if it can be asked.
 // A version that fits stays.
-func (a *app) planFor(ctx context.Context, cur *install.Generation, p *manifest.Profile, did string) (*install.Plan, error) {
-	prepared, err := a.root().Prepared(p.Release)
+func (a *app) planFor(ctx context.Context, cur *install.Generation, k manifest.Kernel, did string) (*install.Plan, error) {
+	prepared, err := a.root().Prepared(k.Uname().Release)
 	if err != nil {
 		return nil, err
 	}
 	if prepared != nil {
 		return install.NewPlan(cur, did, prepared.Target), nil
 	}
-	return a.resolveFor(ctx, cur, p, did)
+	return a.resolveFor(ctx, cur, k, did)
 }
 
-func (a *app) resolveFor(ctx context.Context, cur *install.Generation, p *manifest.Profile, did string) (*install.Plan, error) {
+func (a *app) resolveFor(ctx context.Context, cur *install.Generation, k manifest.Kernel, did string) (*install.Plan, error) {
 	src, err := a.syncedIndex(ctx)
 	if err != nil {
 		a.ui.warn("the index is as of the last synchronisation: %v", err)
@@ -202,7 +203,7 @@ func (a *app) resolveFor(ctx context.Context, cur *install.Generation, p *manife
 		s.Features = q.Features
 		want = append(want, s)
 	}
-	plan, err := solve(ctx, src, host(p), want, pinned)
+	plan, err := solve(ctx, src, resolve.On(k), want, pinned)
 	if err != nil {
 		return nil, err
 	}

@@ -40,11 +40,11 @@ func (a *app) rollback(ctx context.Context, n int, dry bool) error {
 	if err := a.needLive(); err != nil {
 		return err
 	}
-	p, err := a.profile(ctx)
+	k, err := a.target(ctx)
 	if err != nil {
 		return err
 	}
-	env, err := a.env(p)
+	env, err := a.env(k)
 	if err != nil {
 		return err
 	}

@@ -15,9 +15,9 @@ import (
 	"github.com/iupkg/iupkg/resolve"
 )
 
-// env is what transactions on the running kernel work with. p may be nil where
+// env is what transactions on the running kernel work with. k may be nil where
 // nothing new can come in.
-func (a *app) env(p *manifest.Profile) (*install.Env, error) {
+func (a *app) env(k manifest.Kernel) (*install.Env, error) {
 	policy, err := a.policy()
 	if err != nil {
 		return nil, err
@@ -36,8 +36,8 @@ func (a *app) env(p *manifest.Profile) (*install.Env, error) {
 		return nil, err
 	}
 	env.Kernel = live
-	if p != nil {
-		env.Check = host(p).Check
+	if k != nil {
+		env.Check = resolve.On(k).Check
 	}
 	if !a.offline && a.registry != "" {
 		sources, err := a.sources()
@@ -45,8 +45,8 @@ func (a *app) env(p *manifest.Profile) (*install.Env, error) {
 			return nil, err
 		}
 		source := registrySource{a: a, sources: sources}
-		if p != nil && p.ModuleSig == manifest.Yes {
-			source.signedFor = p.Release
+		if k != nil && k.ModulesSigned() == manifest.Yes {
+			source.signedFor = k.Uname().Release
 		}
 		env.Source = source
 	}

@@ -48,7 +48,7 @@ func (a *app) upgrade(ctx context.Context, args []string, o installOptions) erro
 	if err != nil {
 		return err
 	}
-	p, env, err := a.prepare(ctx, o)
+	k, env, err := a.prepare(ctx, o)
 	if err != nil {
 		return err
 	}
@@ -67,7 +67,7 @@ func (a *app) upgrade(ctx context.Context, args []string, o installOptions) erro
 			return nil, err
 		}
 		want := forUpgrade(pinned, named)
-		plan, err := solve(ctx, src, host(p), want, pinned)
+		plan, err := solve(ctx, src, resolve.On(k), want, pinned)
 		if err != nil {
 			return nil, err
 		}

@@ -64,7 +64,7 @@ func TestBundle(t *testing.T) {
 	alone(0, "", "--offline", "verify")
 	alone(0, "1.0.0", "list")
 	// It was the object itself that was installed: it handles packets once there are any.
-	b.shell("ip link set lo up; ip link set eth0 up; ip addr show eth0 | grep -q 'inet ' || ip addr add 10.0.2.15/24 dev eth0")
+	b.shell("ip link set lo up; ip link set eth0 up; ip addr replace 10.0.2.15/24 dev eth0")
 	b.talk(1)
 	if runs, _ := b.faults("ext"); runs == 0 {
 		t.Error("no packet was handled")

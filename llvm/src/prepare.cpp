@@ -25,6 +25,7 @@
 #include "llvm/IR/IRBuilder.h"
 #include "llvm/IR/InstIterator.h"
 #include "llvm/IR/IntrinsicInst.h"
+#include "llvm/Transforms/Utils/Local.h"
 #include "llvm/Transforms/Utils/ModuleUtils.h"
 
 using namespace llvm;
@@ -162,6 +163,17 @@ void shortenStrFailure(Module &M) {
   B.CreateUnreachable();
 }
 
+// Whatever would panic does not happen, and the checks go with it: see Without.
+void dropPanics(Module &M) {
+  SmallVector<CallInst *, 16> Panics;
+  for (Function &F : M)
+    for (Instruction &I : instructions(F))
+      if (auto *C = dyn_cast<CallInst>(&I); C && C->doesNotReturn())
+        Panics.push_back(C);
+  for (CallInst *C : Panics)
+    changeToUnreachable(C);
+}
+
 // Where a variable is found is of no use to anyone here, and costs a third of the time that it takes to make the code.
 void forgetVariables(Module &M) {
   for (Function &F : M)
@@ -182,6 +194,8 @@ void prepare(Module &M, Findings &E) {
   replaceTraps(M);
   shortenStrFailure(M);
   inlinePanics(M);
+  if (Without::Panics)
+    dropPanics(M);
   harden(M);
 }
 

@@ -145,9 +145,10 @@ void hardenFunction(Function &F) {
     F.removeFnAttr(K);
   for (StringRef K : {"probe-stack", "stack-probe-size", "frame-pointer", "tune-cpu"})
     F.removeFnAttr(K);
-  for (Attribute::AttrKind K : {Attribute::FnRetThunkExtern, Attribute::NoImplicitFloat,
-                                Attribute::NoRedZone, Attribute::NoUnwind})
+  for (Attribute::AttrKind K : {Attribute::NoImplicitFloat, Attribute::NoRedZone, Attribute::NoUnwind})
     F.addFnAttr(K);
+  if (!Without::Thunks)
+    F.addFnAttr(Attribute::FnRetThunkExtern);
   for (StringRef K : NoBuiltins)
     F.addFnAttr(K);
   F.addFnAttr("no-jump-tables", "true");
@@ -182,7 +183,7 @@ void harden(Module &M) {
     uint32_t Value;
   };
   const Flag Set[] = {{"cf-protection-branch", Module::Override, 1},
-                      {"function_return_thunk_extern", Module::Override, 1},
+                      {"function_return_thunk_extern", Module::Override, !Without::Thunks},
                       // As the kernel has it; what needs more aligns its own frame.
                       {"override-stack-alignment", Module::Override, 8},
                       {"Code Model", Module::Error, 2}};

@@ -22,6 +22,26 @@ constexpr llvm::StringLiteral PollName = "iu_rt_poll";
 constexpr llvm::StringLiteral OverflowName = "iu_rt_stack_overflow";
 constexpr llvm::StringLiteral PanicName = "iu_rt_panic";
 
+// What a mechanism costs is measured (bench/bmc_cost.go) with a plugin that is built
+// without it for that alone. What is made with such a plugin is not safe.
+struct Without {
+#ifdef IU_BENCH_WITHOUT_POLLS
+  static constexpr bool Polls = true; // nothing ends
+#else
+  static constexpr bool Polls = false;
+#endif
+#ifdef IU_BENCH_WITHOUT_PANICS
+  static constexpr bool Panics = true; // what would panic is undefined
+#else
+  static constexpr bool Panics = false;
+#endif
+#ifdef IU_BENCH_WITHOUT_THUNKS
+  static constexpr bool Thunks = true; // the kernel cannot patch returns
+#else
+  static constexpr bool Thunks = false;
+#endif
+};
+
 // The IR type of a function of IU_RT_FUNCTIONS, or null if Name is not one.
 llvm::FunctionType *runtimeType(llvm::LLVMContext &C, llvm::StringRef Name);
 

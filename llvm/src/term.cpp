@@ -51,14 +51,6 @@ constexpr uint64_t MaxUnpolled = 4096;     // of a loop with all that it runs
 constexpr uint64_t MaxCall = 4 * MaxUnpolled; // of a function with all that it calls
 constexpr uint64_t InstructionsPerUnit = 16;
 constexpr uint64_t RuntimeCallUnits = 8;
-// What a program costs without polls is measured (bench/bmc_polls.go) with a plugin
-// that is built for that alone; nothing that is made with it ends.
-#ifdef IU_BENCH_WITHOUT_POLLS
-constexpr bool WithPolls = false;
-#else
-constexpr bool WithPolls = true;
-#endif
-
 // A poll never pays more than this at once, so that fuel cannot wrap.
 constexpr uint64_t MaxPayment = 1u << 20;
 
@@ -208,7 +200,7 @@ private:
 
   // Emits a poll before At.
   void emit(Instruction *At, uint64_t Units, const DebugLoc &DL) {
-    if (!WithPolls)
+    if (Without::Polls)
       return;
     if (!Poll)
       Poll = declarePoll(M);
@@ -248,9 +240,9 @@ private:
 
     bool EntryPoll = G[&F].Recursive || Cost > MaxCall;
     CallCost[&F] = EntryPoll ? 1 : Cost;
-    FR.EntryPoll = EntryPoll && WithPolls;
+    FR.EntryPoll = EntryPoll && !Without::Polls;
     for (LoopReport &L : FR.Loops)
-      L.Polled &= WithPolls;
+      L.Polled &= !Without::Polls;
 
     // Only now is the function changed: the analyses above are still right.
     // What is between two passes of a closing edge may be the whole function.
@@ -264,7 +256,7 @@ private:
       FAM.invalidate(F, PreservedAnalyses::none());
 
     auto Done = [&](Edge Ed) { return Proven.contains(Ed) || polls(Ed.first); };
-    if (WithPolls && !openCycles(F, Done).empty())
+    if (!Without::Polls && !openCycles(F, Done).empty())
       E.add("internal", "a cycle has neither a poll nor a proven bound", F);
   }
 

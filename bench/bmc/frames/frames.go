@@ -27,6 +27,20 @@ func Suffix(size int) string {
 // Key is that of the item of a size; its length is that of a common key.
 func Key(size int) string { return fmt.Sprintf("item:kept:%06d", size) }
 
+// Mechanism is one that keeps an extension safe, and what leaves it out of the pass when that is built.
+type Mechanism struct{ Name, Define string }
+
+// Mechanisms are those whose cost is measured by building bmc without them. Stack checks are
+// not among them: its depth is proven, so it has none.
+var Mechanisms = []Mechanism{
+	{"poll", "IU_BENCH_WITHOUT_POLLS"},
+	{"panic", "IU_BENCH_WITHOUT_PANICS"},
+	{"thunk", "IU_BENCH_WITHOUT_THUNKS"},
+}
+
+// Without is the name of bmc without a mechanism.
+func Without(m Mechanism) string { return "bmc-without-" + m.Name + "s" }
+
 // Verdicts of XDP.
 const (
 	XDPPass = 2

@@ -294,14 +294,17 @@ func measure(ctx context.Context, dir sideload.Folder) (*wire.Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	all := map[string]measured{}
-	for _, start := range []func() (*server, error){
+	servers := []func() (*server, error){
 		func() (*server, error) { return echoServer(b.harness) },
 		memcachedServer,
 		func() (*server, error) { return ebpfServer(dir) },
-		func() (*server, error) { return bmcServer(ctx, dir, "bmc-without-polls") },
 		func() (*server, error) { return bmcServer(ctx, dir, "bmc") },
-	} {
+	}
+	for _, m := range frames.Mechanisms {
+		servers = append(servers, func() (*server, error) { return bmcServer(ctx, dir, frames.Without(m)) })
+	}
+	all := map[string]measured{}
+	for _, start := range servers {
 		s, err := start()
 		if err != nil {
 			return nil, err
@@ -341,9 +344,11 @@ func (b *bench) figures(all map[string]measured) {
 	for _, keys := range spreads {
 		load(fmt.Sprintf("keys%d", keys), func(m measured) float64 { return m.spread[keys] })
 	}
-	for _, size := range frames.Sizes {
-		b.add(wire.Figure{Name: "bmc.cost.poll" + frames.Suffix(size), Unit: instructions,
-			Value: all["bmc"].alone[size] - all["bmc-without-polls"].alone[size]})
+	for _, m := range frames.Mechanisms {
+		for _, size := range frames.Sizes {
+			b.add(wire.Figure{Name: "bmc.cost." + m.Name + frames.Suffix(size), Unit: instructions,
+				Value: all["bmc"].alone[size] - all[frames.Without(m)].alone[size]})
+		}
 	}
 	compare("bmc.memory.item", "bytes", all["bmc"].memory, all["ebpf"].memory)
 }

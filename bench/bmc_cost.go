@@ -8,16 +8,26 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/iupkg/iupkg/bench/bmc/frames"
 	"github.com/iupkg/iupkg/internal/sideload/pack"
 )
 
-// withoutPolls puts bmc into the folder once more, as bmc-without-polls: the same source, built by a pass
-// that leaves out the polls that end loops. It is made for this alone, in dir.
-func withoutPolls(ctx context.Context, guest *pack.Folder, dir string) error {
+// without puts bmc into the folder once more for each mechanism, as frames.Without names it: the same source,
+// built by a pass that leaves the mechanism out. It is made for this alone, in dir.
+func without(ctx context.Context, guest *pack.Folder, dir string) error {
 	root, err := os.Getwd()
 	if err != nil {
 		return err
 	}
+	for _, m := range frames.Mechanisms {
+		if err := withoutOne(ctx, guest, root, filepath.Join(dir, m.Name), m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func withoutOne(ctx context.Context, guest *pack.Folder, root, dir string, m frames.Mechanism) error {
 	lib := filepath.Join(dir, "lib", "iupkg")
 	for _, d := range []string{filepath.Join(dir, "bin"), filepath.Join(lib, "llvm"), filepath.Join(dir, "extensions")} {
 		if err := os.MkdirAll(d, 0o755); err != nil {
@@ -29,7 +39,7 @@ func withoutPolls(ctx context.Context, guest *pack.Folder, dir string) error {
 	if err != nil {
 		return err
 	}
-	project := filepath.Join(dir, "extensions", "bmc-without-polls")
+	project := filepath.Join(dir, "extensions", frames.Without(m))
 	err = errors.Join(
 		os.WriteFile(iupkg, program, 0o755),
 		os.Symlink(filepath.Join(root, "lib", "iupkg", "crate"), filepath.Join(lib, "crate")),
@@ -44,7 +54,7 @@ func withoutPolls(ctx context.Context, guest *pack.Folder, dir string) error {
 		return err
 	}
 	if err := pack.Command(ctx, "make", "-C", "llvm", "OUT="+filepath.Join(lib, "llvm"), "OBJ="+filepath.Join(dir, "llvm"),
-		"CXXFLAGS=-O1 -DIU_BENCH_WITHOUT_POLLS"); err != nil {
+		"CXXFLAGS=-O1 -D"+m.Define); err != nil {
 		return err
 	}
 	return guest.Extension(ctx, iupkg, project)
