@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os/exec"
 	"path/filepath"
 	"strconv"
@@ -19,14 +20,15 @@ import (
 )
 
 // measureUser times a hit on this machine's processor, in nanoseconds: bmc's machine code in user space
-// (bench/bmc/user), and beside it the baseline in this machine's kernel, by BPF_PROG_TEST_RUN.
+// (bench/bmc/user), and beside it the baseline in this machine's kernel, by BPF_PROG_TEST_RUN; and how many
+// hits there are in a second on several of its cores at once.
 // Where the kernel lets nobody load eBPF there is no baseline.
 func measureUser(ctx context.Context, guest *pack.Folder) ([]result, error) {
 	object, program := filepath.Join(guest.Dir, "user.o"), filepath.Join(guest.Dir, "user")
 	err := errors.Join(
 		pack.Command(ctx, "objcopy", "--globalize-symbol=iu_entry_rx", "--globalize-symbol=iu_entry_tx",
 			"--rename-section", ".iu.map=iu_map", "--rename-section", ".iu.param=iu_param", filepath.Join(guest.Dir, "bmc.o"), object),
-		pack.Command(ctx, "gcc", "-Wall", "-Werror", "-O2", "-static", "-no-pie", "-Wl,-z,noexecstack", "-I", "kernel/module",
+		pack.Command(ctx, "gcc", "-Wall", "-Werror", "-O2", "-pthread", "-static", "-no-pie", "-Wl,-z,noexecstack", "-I", "kernel/module",
 			"-o", program, "bench/bmc/user/user.c", object))
 	if err != nil {
 		return nil, err
@@ -40,9 +42,23 @@ func measureUser(ctx context.Context, guest *pack.Folder) ([]result, error) {
 		return nil, fmt.Errorf("%s: %w", program, err)
 	}
 	native := map[int]float64{}
+	var all, scaled []result
+	var one [2]float64 // hits a second of one thread
 	for line := range bytes.Lines(out) {
 		var size int
 		var ns float64
+		var threads int
+		var rates [2]float64
+		if _, err := fmt.Sscanf(string(line), "threads %d %g %g\n", &threads, &rates[0], &rates[1]); err == nil {
+			if threads == 1 {
+				one = rates
+			}
+			for i, suffix := range []string{"", ".shared"} {
+				ratio := math.Round(rates[i]/one[i]*1e4) / 1e4
+				scaled = append(scaled, result{Name: fmt.Sprintf("bmc.host.threads%d%s", threads, suffix), Unit: "hits/s", Value: rates[i], Baseline: &one[i], Ratio: &ratio})
+			}
+			continue
+		}
 		if _, err := fmt.Sscan(string(line), &size, &ns); err != nil {
 			return nil, fmt.Errorf("%s: %q: %w", program, line, err)
 		}
@@ -52,7 +68,6 @@ func measureUser(ctx context.Context, guest *pack.Folder) ([]result, error) {
 	if err != nil {
 		say("no eBPF on this machine, so no baseline in nanoseconds: %v", err)
 	}
-	var all []result
 	for _, size := range frames.Sizes {
 		r := result{Name: "bmc.host.hit" + frames.Suffix(size), Unit: "ns", Value: native[size]}
 		if base, ok := baseline[size]; ok && base > 0 {
@@ -61,7 +76,7 @@ func measureUser(ctx context.Context, guest *pack.Folder) ([]result, error) {
 		}
 		all = append(all, r)
 	}
-	return all, nil
+	return append(all, scaled...), nil
 }
 
 // hostBaseline is what a hit of the baseline takes here, by size, the least of many runs, without what

@@ -28,8 +28,11 @@ func isBMC(name string) bool { return strings.HasPrefix(name, "bmc.") }
 
 // besideEBPF are the figures of bmc whose baseline is the design in eBPF.
 func besideEBPF(name string) bool {
-	return isBMC(name) && !besideMemcached(name)
+	return isBMC(name) && !besideMemcached(name) && !besideOneThread(name)
 }
+
+// besideOneThread are those whose baseline is one thread of several.
+func besideOneThread(name string) bool { return strings.HasPrefix(name, "bmc.host.threads") }
 
 // besideMemcached are those whose baseline is memcached alone.
 func besideMemcached(name string) bool {
@@ -42,6 +45,7 @@ var sections = []section{
 	}, "the same in eBPF", func(name string) bool { return !isBMC(name) }},
 	{"bmc", nil, "BMC in eBPF", besideEBPF},
 	{"bmc-memcached", nil, "memcached alone", besideMemcached},
+	{"bmc-threads", nil, "one thread", besideOneThread},
 }
 
 // table is what stands between the markers; nil: nothing of it was measured, so that what stands there stays.

@@ -92,7 +92,7 @@ var targets = map[string]float64{
 
 // ratioTargets are the most, and leastRatios the least, that a figure may be of its baseline.
 var (
-	ratioTargets = map[string]float64{"bmc.get.hit": 0.80, "bmc.get.memcached": 0.15}
+	ratioTargets = map[string]float64{"bmc.get.hit": 0.80, "bmc.get.memcached": 0.15, "install.warm": 3}
 	leastRatios  = map[string]float64{"bmc.load.hit90": 3}
 )
 

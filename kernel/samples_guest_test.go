@@ -475,7 +475,7 @@ func (g *hookGuest) templates(t *testing.T) {
 			c.Write([]byte("x"))
 			c.Close()
 		}
-		exec.Command("/bin/bash", "-c", "getent hosts iu.invalid; touch /tmp/iu-t; rm -f /tmp/iu-t; for i in {1..20000}; do :; done").Run()
+		exec.Command("/bin/bash", "-c", "getent ahosts iu.invalid; touch /tmp/iu-t; rm -f /tmp/iu-t; for i in {1..20000}; do :; done").Run()
 		s, err := StatusOf(l.Name)
 		if err != nil {
 			t.Fatal(err)

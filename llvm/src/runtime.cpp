@@ -147,7 +147,9 @@ void hardenFunction(Function &F) {
     F.removeFnAttr(K);
   for (Attribute::AttrKind K : {Attribute::NoImplicitFloat, Attribute::NoRedZone, Attribute::NoUnwind})
     F.addFnAttr(K);
-  if (!Without::Thunks)
+  if (Without::Thunks)
+    F.removeFnAttr(Attribute::FnRetThunkExtern);
+  else
     F.addFnAttr(Attribute::FnRetThunkExtern);
   for (StringRef K : NoBuiltins)
     F.addFnAttr(K);
