@@ -24,6 +24,7 @@ func TestUpdateDocument(t *testing.T) {
 		{Name: "bmc.get.hit", Value: 400, Unit: "instructions", Baseline: number(800), Ratio: number(0.5)},
 		{Name: "bmc.get.memcached", Value: 1000, Unit: "instructions", Baseline: number(10000), Ratio: number(0.1)},
 		{Name: "bmc.programs", Value: 2, Unit: "programs"},
+		{Name: "bmc.host.threads2", Value: 30, Unit: "hits/s", Baseline: number(20), Ratio: number(1.5)},
 	}}
 	if err := r.updateDocument(doc); err != nil {
 		t.Fatal(err)
@@ -37,6 +38,7 @@ func TestUpdateDocument(t *testing.T) {
 		"old of bench\n", // not measured, so it stays
 		"| figure | value | unit | target | BMC in eBPF | ratio |\n| --- | ---: | --- | ---: | ---: | ---: |\n| `bmc.get.hit` | 400 | instructions | at most 0.80 of it | 800 | 0.50 |\n| `bmc.programs` | 2 | programs |  |  |  |\n\n<!-- bmc:end -->",
 		"memcached alone | ratio |\n| --- | ---: | --- | ---: | ---: | ---: |\n| `bmc.get.memcached` | 1000 | instructions | at most 0.15 of it | 10000 | 0.10 |\n",
+		"one thread | ratio |\n| --- | ---: | --- | ---: | ---: | ---: |\n| `bmc.host.threads2` | 30 | hits/s |  | 20 | 1.50 |\n",
 		"the end\n",
 	} {
 		if !strings.Contains(got, want) {
