@@ -7,7 +7,9 @@
 #   on the client             bench/bmc/metal.sh client SERVER-ADDRESS
 #
 # The server is put into one of three states and stays in it: memcached alone, with the extension, or with the
-# same design in eBPF. The client then prints a line for each size of value and hit ratio.
+# same design in eBPF. The client then prints a line for each size of value and hit ratio. Of the environment:
+# SETS of bmc's cache; SOCKETS, KEYS, SIZES, HITS in percent and LENGTH of a measurement of
+# the client, and CLIENT, a client that was built elsewhere (go build ./bench/bmc/client).
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 . scripts/env
@@ -54,29 +56,34 @@ server)
 	describe "$iface"
 	clear_iface "$iface"
 	pkill -x memcached || true
+	while pgrep -x memcached >/dev/null; do sleep 0.1; done # it holds the port until it is gone
 	memcached -d -u nobody -p 11211 -U 11211 -m 4096 -t "$threads"
+	until (: </dev/tcp/127.0.0.1/11211) 2>/dev/null; do
+		pgrep -x memcached >/dev/null || { echo 'metal.sh: error: memcached does not start' >&2; exit 1; }
+		sleep 0.1
+	done
 	case $mode in
 	alone) ;;
 	# From a registry that has it and whose publisher is trusted: see README.md.
-	bmc) bin/iupkg install bmc --set iface="$iface" --set sets=65536 ;;
+	bmc) bin/iupkg install bmc --set iface="$iface" --set sets="${SETS:-65536}" ;;
 	ebpf) baseline "$iface" ;;
 	*) echo "metal.sh: error: $mode is none of alone, bmc, ebpf" >&2; exit 2 ;;
 	esac
 	echo "$mode: ready"
 	;;
 client)
-	client=$(mktemp)
-	go build -o "$client" ./bench/bmc/client
-	for size in 32 256 1024; do
-		for hit in 50 90 100; do
+	client=${CLIENT:-$(mktemp)}
+	[ -n "${CLIENT-}" ] || go build -o "$client" ./bench/bmc/client
+	for size in ${SIZES:-32 256 1024}; do
+		for hit in ${HITS:-50 90 100}; do
 			printf '%4d bytes, %3d%% hits: ' "$size" "$hit"
-			"$client" -server "$2:11211" -readers "${SOCKETS:-256}" -keys 10000 -size "$size" -hit "$hit" -for 30s load
+			"$client" -server "$2:11211" -readers "${SOCKETS:-256}" -keys "${KEYS:-10000}" -size "$size" -hit "$hit" -for "${LENGTH:-30s}" load
 		done
 	done
-	rm "$client"
+	[ -n "${CLIENT-}" ] || rm "$client"
 	;;
 *)
-	sed -n '3,11s/^# \{0,1\}//p' "$0" >&2
+	sed -n '3,13s/^# \{0,1\}//p' "$0" >&2
 	exit 2
 	;;
 esac
