@@ -30,7 +30,11 @@ const (
 	// OutsideNames: a publisher speaks of a name that the index's owner has not given
 	// to him.
 	OutsideNames Reason = "outside the names that were delegated"
+	// Damaged: of the local copy, which is to be made anew.
+	Damaged Reason = "the local copy is damaged"
 )
+
+var errDamaged = errors.New("it has not what was written")
 
 func (e *Untrusted) Error() string {
 	return fmt.Sprintf("index file %s is not trusted: %s: %v", e.File, e.Reason, e.Err)
@@ -72,6 +76,8 @@ var ErrNotSynced = errors.New("the index has not been synchronised on this machi
 func refuse(file string, err error) error {
 	e := &Untrusted{File: file, Reason: Malformed, Err: err}
 	switch {
+	case errors.Is(err, errDamaged):
+		e.Reason = Damaged
 	case is[*metadata.ErrUnsignedMetadata](err):
 		e.Reason = BadSignature
 	case is[*metadata.ErrBadVersionNumber](err), is[*metadata.ErrEqualVersionNumber](err):

@@ -7,7 +7,6 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
@@ -72,8 +71,6 @@ func factKey(name string) uint64 {
 	return binary.BigEndian.Uint64(sum[:])
 }
 
-var errFacts = errors.New("the local copy is damaged; removing its folder and synchronising again mends it")
-
 // openFacts opens the facts file that c names.
 func (l local) openFacts(c *current) (*facts, error) {
 	path, err := l.path(c.Facts)
@@ -99,19 +96,19 @@ func (x *facts) readHead(crc uint32) error {
 	}
 	var first [factsHead]byte
 	if _, err := io.ReadFull(x.f, first[:]); err != nil || string(first[:8]) != factsMagic {
-		return errFacts
+		return errDamaged
 	}
 	packages, bins := binary.LittleEndian.Uint32(first[8:]), binary.LittleEndian.Uint32(first[12:])
 	rest := int64(bins)*factsBin + int64(packages)*factsEntry + int64(binary.LittleEndian.Uint32(first[16:]))
 	if rest > fi.Size() {
-		return errFacts
+		return errDamaged
 	}
 	b := make([]byte, rest)
 	if _, err := io.ReadFull(x.f, b); err != nil {
-		return errFacts
+		return errDamaged
 	}
 	if crc32.Update(crc32.Checksum(first[:], castagnoli), castagnoli, b) != crc {
-		return errFacts
+		return errDamaged
 	}
 	x.bins = make([]factBin, bins)
 	for i := range x.bins {
@@ -140,7 +137,7 @@ func (x *facts) readHead(crc uint32) error {
 		p.name, ok1 = text()
 		p.from, ok2 = text()
 		if !ok1 || !ok2 {
-			return errFacts
+			return errDamaged
 		}
 		x.provided = append(x.provided, p)
 	}
@@ -162,11 +159,11 @@ func (x *facts) providers(name string) []string {
 // record reads a record and checks that it is whole.
 func (x *facts) record(e factEntry) ([]byte, error) {
 	if e.length > maxBin {
-		return nil, errFacts
+		return nil, errDamaged
 	}
 	b := make([]byte, e.length)
 	if _, err := x.f.ReadAt(b, int64(e.offset)); err != nil || crc32.Checksum(b, castagnoli) != e.crc {
-		return nil, refuse(x.f.Name(), errFacts)
+		return nil, refuse(x.f.Name(), errDamaged)
 	}
 	return b, nil
 }
@@ -494,7 +491,7 @@ func decodeFacts(b []byte) (name string, versions []Version, err error) {
 		total += lengths[i]
 	}
 	if r.bad || n == 0 || total > len(r.b) {
-		return "", nil, errFacts
+		return "", nil, errDamaged
 	}
 	all := string(r.b[:total])
 	r.b = r.b[total:]
@@ -522,7 +519,7 @@ func decodeFacts(b []byte) (name string, versions []Version, err error) {
 		}
 	}
 	if r.bad || len(r.b) > 0 {
-		return "", nil, errFacts
+		return "", nil, errDamaged
 	}
 	return r.list[0], versions, nil
 }

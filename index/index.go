@@ -5,6 +5,7 @@ package index
 import (
 	"encoding/hex"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -52,6 +53,15 @@ func Open(dir string) (*Index, error) {
 
 // Synced is when the copy was last found to be up to date.
 func (x *Index) Synced() time.Time { return x.cur.Synced }
+
+// Follows says whether the copy was made with this root.json as what trust began with.
+func (x *Index) Follows(root []byte) bool {
+	anchor, err := anchorOf(root)
+	return err == nil && anchor == x.cur.Anchor
+}
+
+// Discard removes the copy in dir, with its memory of what was seen. Sync makes it anew.
+func Discard(dir string) error { return os.RemoveAll(dir) }
 
 // Expires is when the copy must have been renewed: after that nobody vouches for
 // nothing newer being hidden.

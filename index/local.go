@@ -122,7 +122,7 @@ func (l local) read() (*current, *roles, error) {
 	}
 	var c current
 	if err := json.Unmarshal(b, &c); err != nil {
-		return nil, nil, refuse(currentFile, err)
+		return nil, nil, refuse(currentFile, fmt.Errorf("%w: %w", errDamaged, err))
 	}
 	if c.Schema != schema {
 		return nil, nil, fmt.Errorf("%s: schema is %d, this program reads %d: %w", currentFile, c.Schema, schema, ErrNotSynced)
@@ -149,7 +149,7 @@ func (l local) read() (*current, *roles, error) {
 
 func (l local) path(hash string) (string, error) {
 	if b, err := hex.DecodeString(hash); err != nil || len(b) != sha256.Size {
-		return "", refuse(currentFile, fmt.Errorf("%.80q is not a hash", hash))
+		return "", refuse(currentFile, fmt.Errorf("%w: %.80q is not a hash", errDamaged, hash))
 	}
 	return filepath.Join(l.dir, "blobs", hash), nil
 }
@@ -161,11 +161,14 @@ func (l local) blob(hash string) ([]byte, error) {
 		return nil, err
 	}
 	b, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, refuse(path, fmt.Errorf("%w: %w", errDamaged, err))
+	}
 	if err != nil {
 		return nil, err
 	}
 	if hashOf(b) != hash {
-		return nil, refuse(path, errors.New("the local copy is damaged; removing its folder and synchronising again mends it"))
+		return nil, refuse(path, errDamaged)
 	}
 	return b, nil
 }
@@ -180,7 +183,7 @@ func (l local) searchFile(c *current) ([]byte, error) {
 	}
 	b, err := os.ReadFile(path)
 	if err == nil && crc32.Checksum(b, castagnoli) != c.SearchCRC {
-		err = refuse(path, errors.New("the local copy is damaged; removing its folder and synchronising again mends it"))
+		err = refuse(path, errDamaged)
 	}
 	return b, err
 }

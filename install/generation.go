@@ -5,6 +5,7 @@ package install
 import (
 	"bytes"
 	"cmp"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -34,7 +35,59 @@ type Generation struct {
 	Kernel string `json:"kernel"`
 	// Packages come after those that they depend on.
 	Packages []Package `json:"packages"`
+	// Sum is the SHA-256 of the file without it: what a disk does to a file must not be
+	// taken for what was committed.
+	Sum string `json:"sum,omitempty"`
 }
+
+// maxGeneration is more than the file of any generation has, bytes.
+const maxGeneration = 64 << 20
+
+// Encode is the file of a generation.
+func (g *Generation) Encode() ([]byte, error) {
+	c := *g
+	c.Sum, c.Packages = "", slices.Clone(g.Packages)
+	for i := range c.Packages { // null is nothing that is read here
+		p := &c.Packages[i]
+		p.Blobs, p.Bundles = append([]string{}, p.Blobs...), append([]string{}, p.Bundles...)
+	}
+	if c.Packages == nil {
+		c.Packages = []Package{}
+	}
+	b, err := json.MarshalIndent(c, "", "  ")
+	if err != nil {
+		return nil, err
+	}
+	c.Sum = fmt.Sprintf("%x", sha256.Sum256(b))
+	if b, err = json.MarshalIndent(c, "", "  "); err != nil {
+		return nil, err
+	}
+	return append(b, '\n'), nil
+}
+
+// decodeGeneration reads what Encode wrote, and nothing else.
+func decodeGeneration(b []byte, file string) (*Generation, error) {
+	var g Generation
+	if err := manifest.DecodeJSON(b, &g, maxGeneration, file); err != nil {
+		return nil, &Damaged{err}
+	}
+	again, err := g.Encode()
+	if err != nil {
+		return nil, err
+	}
+	if !bytes.Equal(again, b) {
+		return nil, &Damaged{fmt.Errorf("%s: is damaged or was edited: its checksum is not the one that it was written with", file)}
+	}
+	return &g, nil
+}
+
+// Damaged is what there is instead of a generation; the message names the file.
+type Damaged struct{ Err error }
+
+func (e *Damaged) Error() string { return e.Err.Error() }
+
+// Unwrap gives the reason.
+func (e *Damaged) Unwrap() error { return e.Err }
 
 // A Package is one installed version.
 type Package struct {
@@ -85,13 +138,20 @@ func (r *Root) Current() (*Generation, error) {
 		return &Generation{Schema: schema}, nil
 	}
 	if err != nil {
-		return nil, err
+		return nil, &Damaged{err}
 	}
 	n, ok := generationNumber(filepath.Base(target))
 	if !ok {
-		return nil, fmt.Errorf("%s points to %q, which is no generation", r.Sub("current"), target)
+		return nil, &Damaged{fmt.Errorf("%s points to %q, which is no generation", r.Sub("current"), target)}
 	}
-	return r.Generation(n)
+	g, err := r.Generation(n)
+	if errors.Is(err, fs.ErrNotExist) {
+		if now, err := os.Readlink(r.Sub("current")); err == nil && now != target {
+			return r.Current() // another has committed and collected meanwhile
+		}
+		return nil, &Damaged{fmt.Errorf("%s points to a generation that is not there: %w", r.Sub("current"), err)}
+	}
+	return g, err
 }
 
 // Generation reads one generation; fs.ErrNotExist if there is none of that number.
@@ -101,21 +161,22 @@ func (r *Root) Generation(n int) (*Generation, error) {
 	if err != nil {
 		return nil, err
 	}
-	var g Generation
-	dec := json.NewDecoder(bytes.NewReader(data))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&g); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+	g, err := decodeGeneration(data, path)
+	if err != nil {
+		return nil, err
 	}
 	if g.Schema != schema || g.Number != n {
-		return nil, fmt.Errorf("%s: is schema %d, number %d; want schema %d, number %d", path, g.Schema, g.Number, schema, n)
+		return nil, &Damaged{fmt.Errorf("%s: is schema %d, number %d; want schema %d, number %d", path, g.Schema, g.Number, schema, n)}
 	}
-	for _, p := range g.Packages {
+	for i, p := range g.Packages {
 		if err := p.check(); err != nil {
-			return nil, fmt.Errorf("%s: package %q: %w", path, p.Name, err)
+			return nil, &Damaged{fmt.Errorf("%s: package %q: %w", path, p.Name, err)}
+		}
+		if g.Find(p.Name) != &g.Packages[i] {
+			return nil, &Damaged{fmt.Errorf("%s: package %q stands twice", path, p.Name)}
 		}
 	}
-	return &g, nil
+	return g, nil
 }
 
 func (p *Package) check() error {
@@ -171,11 +232,11 @@ func (r *Root) History() ([]*Generation, error) {
 
 // commit makes g the generation in force.
 func (r *Root) commit(g *Generation) error {
-	data, err := json.MarshalIndent(g, "", "  ")
+	data, err := g.Encode()
 	if err != nil {
 		return err
 	}
-	if err := writeFile(r.generationPath(g.Number), append(data, '\n')); err != nil {
+	if err := writeFile(r.generationPath(g.Number), data); err != nil {
 		return err
 	}
 	return r.point(g.Number)

@@ -55,6 +55,36 @@ type Plan struct {
 	Changes []Change `json:"changes"`
 }
 
+// CheckParams refuses, with BadParams, what is set or missing of the parameters of packages
+// that the store has. It returns the others of which something is set, which is checked once
+// they are fetched.
+func (r *Root) CheckParams(p *Plan) (unknown []string, err error) {
+	for i := range p.Changes {
+		c := &p.Changes[i]
+		if c.Op == OpKeep || c.New == nil {
+			continue
+		}
+		f, err := r.stored(c.New.Digest)
+		if err != nil {
+			return nil, err
+		}
+		if f == nil {
+			if len(c.New.Params) > 0 {
+				unknown = append(unknown, c.Name())
+			}
+			continue
+		}
+		m, err := r.Manifest(&Package{Name: c.New.Name, Version: c.New.Version, Manifest: f.Manifest})
+		if err != nil {
+			return nil, err
+		}
+		if _, err := m.Settings(c.New.Params); err != nil {
+			return nil, &BadParams{err}
+		}
+	}
+	return unknown, nil
+}
+
 // NewPlan says how to get from a generation to exactly the packages of target,
 // in which a package comes after those that it depends on.
 func NewPlan(base *Generation, did string, target []Item) *Plan {

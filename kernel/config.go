@@ -180,8 +180,10 @@ func (c kconfig) lookup(sym string) (val string, known bool) {
 		} else {
 			rest = nil
 		}
-		if s, v, ok := setting(line); ok && string(s) == sym && len(v) > 0 {
-			val = string(v)
+		if s, v, ok := setting(line); ok && string(s) == sym {
+			if val = string(v); val == "" {
+				val = "n"
+			}
 		}
 	}
 }

@@ -20,8 +20,8 @@ import (
 
 // Running is the kernel that runs here, a manifest.Kernel: it is read no further than it
 // is asked, as all of it takes far longer than the load of an extension, and once. It
-// changes nothing on the host; to probe a hook it loads a program of few instructions and
-// lets go of it. What cannot be told, for want of privilege or of a file, is unknown.
+// changes nothing on the host, but that root keeps in /run what holds for this boot; to
+// probe a hook it loads a program of few instructions and lets go of it. What cannot be told, for want of privilege or of a file, is unknown.
 type Running struct {
 	uname     manifest.Uname
 	config    func() (kconfig, string)
@@ -354,7 +354,8 @@ func detachedLockdown() string {
 
 // signatureEnforced: are modules without a signature refused?
 func signatureEnforced(lockdown manifest.Answer, config manifest.ConfigLookup) manifest.Answer {
-	if lockdown == manifest.Yes {
+	// Of a kernel that does not run the option alone tells.
+	if lockdown == manifest.Yes || enabled(config, "MODULE_SIG_FORCE") == manifest.Yes {
 		return manifest.Yes
 	}
 	switch readLine("/sys/module/module/parameters/sig_enforce") {
@@ -363,10 +364,7 @@ func signatureEnforced(lockdown manifest.Answer, config manifest.ConfigLookup) m
 	case "N":
 		return manifest.No
 	}
-	switch {
-	case enabled(config, "MODULE_SIG_FORCE") == manifest.Yes:
-		return manifest.Yes
-	case enabled(config, "MODULE_SIG") == manifest.No:
+	if enabled(config, "MODULE_SIG") == manifest.No {
 		return manifest.No
 	}
 	return manifest.Unknown

@@ -259,3 +259,15 @@ func TestStubs(t *testing.T) {
 		}
 	}
 }
+
+// TestSignatureForced: what a kernel was built to demand counts, whatever the one that
+// runs demands.
+func TestSignatureForced(t *testing.T) {
+	forced := kconfig("CONFIG_MODULE_SIG=y\nCONFIG_MODULE_SIG_FORCE=y\n")
+	if got := signatureEnforced(manifest.No, forced.lookup); got != manifest.Yes {
+		t.Errorf("with MODULE_SIG_FORCE: %s", got)
+	}
+	if got := signatureEnforced(manifest.Yes, kconfig("CONFIG_A=y\n").lookup); got != manifest.Yes {
+		t.Errorf("locked down: %s", got)
+	}
+}

@@ -143,8 +143,8 @@ func walkTypes(types []byte, visit func(kind int, name uint32)) (int, error) {
 
 // btfBase is what of a base the BTF that is split from it needs to know.
 type btfBase struct {
-	Types   int `json:"types"`   // how many
-	Strings int `json:"strings"` // bytes
+	types   int // how many
+	strings int // bytes
 }
 
 // kernelBTF is of the running kernel, which has the same for as long as it runs: counting
@@ -157,10 +157,11 @@ const runDir = "/run/iupkg"
 // bootBTF is the base of the BTF in a file: as it was kept in dir for this boot, if the
 // file's header is the same.
 func bootBTF(file, dir, boot string) (btfBase, error) {
+	// Another way of counting has another name for Types.
 	type kept struct {
 		Boot   string `json:"boot"`
 		Header []byte `json:"header"`
-		btfBase
+		Types  int    `json:"types"`
 	}
 	f, err := os.Open(file)
 	if err != nil {
@@ -175,7 +176,7 @@ func bootBTF(file, dir, boot string) (btfBase, error) {
 	var k kept
 	if b, err := os.ReadFile(path); err == nil && json.Unmarshal(b, &k) == nil &&
 		boot != "" && k.Boot == boot && bytes.Equal(k.Header, head) && k.Types > 0 {
-		return k.btfBase, nil
+		return btfBase{k.Types, int(binary.LittleEndian.Uint32(head[20:]))}, nil
 	}
 	raw, err := os.ReadFile(file)
 	if err != nil {
@@ -186,9 +187,9 @@ func bootBTF(file, dir, boot string) (btfBase, error) {
 		return btfBase{}, err
 	}
 	// That it cannot be kept, as by who is not root, only costs time.
-	if b, err := json.Marshal(kept{boot, head, base}); err == nil && os.MkdirAll(dir, 0o755) == nil {
+	if b, err := json.Marshal(kept{boot, head, base.types}); err == nil && os.MkdirAll(dir, 0o755) == nil {
 		tmp := fmt.Sprintf("%s.%d", path, os.Getpid())
-		if os.WriteFile(tmp, b, 0o644) == nil && os.Rename(tmp, path) != nil {
+		if os.WriteFile(tmp, b, 0o644) != nil || os.Rename(tmp, path) != nil {
 			os.Remove(tmp)
 		}
 	}
@@ -217,13 +218,13 @@ func (b btfBase) splitFunc(split []byte, name string) (uint32, error) {
 	if err != nil {
 		return 0, err
 	}
-	id, found := b.Types, 0
+	id, found := b.types, 0
 	_, err = walkTypes(types, func(kind int, off uint32) {
 		id++
-		if kind != btfKindFunc || uint64(off) < uint64(b.Strings) {
+		if kind != btfKindFunc || uint64(off) < uint64(b.strings) {
 			return
 		}
-		if s, err := cString(strs, off-uint32(b.Strings)); err == nil && s == name {
+		if s, err := cString(strs, off-uint32(b.strings)); err == nil && s == name {
 			found = id
 		}
 	})

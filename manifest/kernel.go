@@ -48,7 +48,7 @@ func (k profileKernel) ConfigFile() string { return k.ConfigSource }
 func (k profileKernel) LookupHook(h Hook) (Answer, string) {
 	switch a := k.Hooks[h]; a {
 	case No:
-		return No, WhyNoHook(k.BTF != nil || k.offersAny())
+		return No, WhyNoHook(len(k.BTF) > 0 || k.offersAny())
 	case Yes:
 		return Yes, ""
 	}

@@ -142,7 +142,23 @@ func ParseProject(b []byte) (*Project, error) {
 }
 
 // How the decoder words a value of the wrong type.
-var tomlType = regexp.MustCompile(`^cannot decode TOML (.*) into struct field \S+ of type (\S+)$`)
+var tomlType = regexp.MustCompile(`^cannot decode TOML (.*?) into (?:struct field \S+ of type |a Go value of type )?(.+)$`)
+
+// tomlWords is what the decoder says, without its names of Go's types.
+func tomlWords(text string) string {
+	m := tomlType.FindStringSubmatch(text)
+	if m == nil {
+		return text
+	}
+	want := m[2]
+	switch {
+	case strings.HasPrefix(want, "[]"):
+		want = "list"
+	case strings.HasPrefix(want, "map[") || strings.Contains(want, "."):
+		want = "table"
+	}
+	return fmt.Sprintf("want a %s and found a TOML %s", want, m[1])
+}
 
 // TOMLError words what the decoder has against a file: file, line and column, as a
 // SyntaxError has them.
@@ -161,7 +177,7 @@ func TOMLError(file string, err error) error {
 	if errors.As(err, &de) {
 		row, col := de.Position()
 		return &SyntaxError{File: file, Line: row, Column: col, Field: strings.Join(de.Key(), "."),
-			Msg: tomlType.ReplaceAllString(strings.TrimPrefix(de.Error(), "toml: "), "want a $2 and found a TOML $1")}
+			Msg: tomlWords(strings.TrimPrefix(de.Error(), "toml: "))}
 	}
 	return &SyntaxError{File: file, Line: 1, Column: 1, Msg: strings.TrimPrefix(err.Error(), "toml: ")}
 }

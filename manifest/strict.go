@@ -4,6 +4,7 @@ package manifest
 
 import (
 	"bytes"
+	"encoding"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -121,6 +122,13 @@ func locate(err error, file string, at map[string]Position) error {
 	return errors.Join(list...)
 }
 
+// DecodeJSON decodes one JSON document of at most limit bytes into v, a pointer to a
+// struct, as all files that are read here are decoded: see strictJSON.
+func DecodeJSON(b []byte, v any, limit int, file string) error {
+	_, err := strictJSON(b, v, limit, file)
+	return err
+}
+
 // strictJSON decodes one JSON document into v, a pointer to a struct. Beyond
 // what encoding/json refuses, it refuses more than limit bytes, text that is
 // not UTF-8, unknown and duplicate keys, keys in another case, and null. It
@@ -160,12 +168,17 @@ func strictJSON(b []byte, v any, limit int, file string) (map[string]Position, e
 	if err := json.Unmarshal(b, v); err != nil {
 		var te *json.UnmarshalTypeError
 		if errors.As(err, &te) {
-			return nil, fail(int(te.Offset)-1, te.Field, "want %s and found a %s", jsonKind(te.Type), te.Value)
+			return nil, fail(int(te.Offset)-1, strings.TrimPrefix(te.Field, "plain."), "want %s and found a %s", jsonKind(te.Type), te.Value)
 		}
 		return nil, fail(0, "", "%v", err)
 	}
 	return w.at, nil
 }
+
+// textType is what a type that is written as a string implements, such as time.Time.
+var textType = reflect.TypeFor[encoding.TextUnmarshaler]()
+
+var rawType = reflect.TypeFor[json.RawMessage]()
 
 func jsonKind(t reflect.Type) string {
 	switch t.Kind() {
@@ -215,6 +228,10 @@ func (w *strictWalker) value(path string, t reflect.Type) error {
 			w.at[path] = w.lines.at(off)
 		}
 	}
+	if t == rawType { // whoever it is for decodes it
+		var raw json.RawMessage
+		return w.dec.Decode(&raw)
+	}
 	tok, err := w.dec.Token()
 	if err != nil {
 		return w.fail(off, path, "%v", err)
@@ -244,6 +261,9 @@ func (w *strictWalker) value(path string, t reflect.Type) error {
 	}
 	switch t.Kind() {
 	case reflect.Struct, reflect.Map:
+		if _, isText := tok.(string); isText && reflect.PointerTo(t).Implements(textType) {
+			return nil
+		}
 		return wrong("a plain value")
 	case reflect.Slice: // of bytes
 		if text, ok := tok.(string); ok {

@@ -17,6 +17,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/iupkg/iupkg/manifest"
 	"github.com/sigstore/sigstore/pkg/cryptoutils"
 )
 
@@ -32,21 +33,19 @@ type External struct {
 	pub       crypto.PublicKey
 }
 
-// ParseExternal reads the file of an external key, JSON with command and publicKey.
-func ParseExternal(b []byte) (*External, error) {
+// ParseExternal reads the file of an external key, JSON with command and publicKey. Errors
+// name the file.
+func ParseExternal(b []byte, file string) (*External, error) {
 	var e External
-	if len(b) > MaxIdentity {
-		return nil, errors.New("external key: the file is too large")
-	}
-	if err := strictJSON(b, &e); err != nil {
-		return nil, fmt.Errorf("external key: %w", err)
+	if err := manifest.DecodeJSON(b, &e, MaxIdentity, file); err != nil {
+		return nil, err
 	}
 	if len(e.Command) == 0 || e.Command[0] == "" {
-		return nil, errors.New("external key: command: there is none")
+		return nil, fmt.Errorf("%s: command: there is none", file)
 	}
 	var err error
 	if e.pub, err = cryptoutils.UnmarshalPEMToPublicKey([]byte(e.PublicKey)); err != nil {
-		return nil, fmt.Errorf("external key: publicKey: %w", err)
+		return nil, fmt.Errorf("%s: publicKey: %w", file, err)
 	}
 	return &e, nil
 }

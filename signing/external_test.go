@@ -32,7 +32,7 @@ func opensslKey(t *testing.T, kind ...string) *External {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e, err := ParseExternal(text)
+	e, err := ParseExternal(text, "key.json")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,7 +87,7 @@ func tokenKey(t *testing.T, kind, mechanism, format string) *External {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e, err := ParseExternal(text)
+	e, err := ParseExternal(text, "key.json")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -174,7 +174,7 @@ func TestExternalKeyThatIsWrong(t *testing.T) {
 		t.Error("another curve is taken")
 	}
 	for _, text := range []string{"", "{}", `{"command":["x"]}`, `{"command":["x"],"publicKey":"x"}`, `{"command":[""],"publicKey":"x","more":1}`} {
-		if _, err := ParseExternal([]byte(text)); err == nil {
+		if _, err := ParseExternal([]byte(text), "key.json"); err == nil {
 			t.Errorf("%s is taken", text)
 		}
 	}

@@ -16,6 +16,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/iupkg/iupkg/manifest"
 	"github.com/sigstore/sigstore/pkg/cryptoutils"
 )
 
@@ -34,7 +35,7 @@ type Identity struct {
 	Schema             int                `json:"schema"`
 	Publisher          string             `json:"publisher"`
 	Names              []string           `json:"names"`
-	Keys               []Key              `json:"keys"`
+	Keys               []Key              `json:"keys,omitempty"`
 	Keyless            *Keyless           `json:"keyless,omitempty"`
 	Threshold          int                `json:"threshold,omitempty"`
 	Provenance         *RequireProvenance `json:"provenance,omitempty"`
@@ -56,18 +57,15 @@ type Revoked struct {
 	Versions []string `json:"versions,omitempty"` // "name@version"
 }
 
-// ParseIdentity reads an identity. It refuses what Validate refuses, and fields
-// that it does not know.
-func ParseIdentity(b []byte) (*Identity, error) {
-	if len(b) > MaxIdentity {
-		return nil, fmt.Errorf("identity of %d bytes, more than %d", len(b), MaxIdentity)
-	}
+// ParseIdentity reads an identity from what a file has. It refuses what Validate refuses,
+// and fields that it does not know. Errors name the file.
+func ParseIdentity(b []byte, file string) (*Identity, error) {
 	var id Identity
-	if err := strictJSON(b, &id); err != nil {
-		return nil, fmt.Errorf("malformed identity: %w", err)
+	if err := manifest.DecodeJSON(b, &id, MaxIdentity, file); err != nil {
+		return nil, err
 	}
 	if err := id.Validate(); err != nil {
-		return nil, fmt.Errorf("malformed identity: %w", err)
+		return nil, fmt.Errorf("%s: malformed identity: %w", file, err)
 	}
 	return &id, nil
 }

@@ -232,7 +232,7 @@ func loadSigner(dir, name string, password Password, check func(crypto.PublicKey
 	var k crypto.Signer
 	switch {
 	case err == nil:
-		k, err = ParseExternal(b)
+		k, err = ParseExternal(b, path)
 	case errors.Is(err, fs.ErrNotExist):
 		path = filepath.Join(dir, name)
 		k, err = loadKey[crypto.Signer](dir, name, password)

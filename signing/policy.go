@@ -14,6 +14,8 @@ import (
 	"sort"
 	"strings"
 	"time"
+
+	"github.com/iupkg/iupkg/manifest"
 )
 
 const (
@@ -60,8 +62,8 @@ func OpenPolicy(dir string) (*Policy, error) {
 				return nil, err
 			}
 			p.revoked = new(Revoked)
-			if err := strictJSON(b, p.revoked); err != nil {
-				return nil, fmt.Errorf("%s: %w", path, err)
+			if err := manifest.DecodeJSON(b, p.revoked, MaxIdentity, path); err != nil {
+				return nil, err
 			}
 			if err := p.revoked.validate(); err != nil {
 				return nil, fmt.Errorf("%s: %w", path, err)
@@ -71,9 +73,9 @@ func OpenPolicy(dir string) (*Policy, error) {
 			if err != nil {
 				return nil, err
 			}
-			id, err := ParseIdentity(b)
+			id, err := ParseIdentity(b, path)
 			if err != nil {
-				return nil, fmt.Errorf("%s: %w", path, err)
+				return nil, err
 			}
 			if id.Publisher != publisher {
 				return nil, fmt.Errorf("%s is the identity of %q: file and publisher must have one name", path, id.Publisher)

@@ -370,7 +370,7 @@ func FuzzParseIdentity(f *testing.F) {
 	}
 	f.Add(good)
 	f.Fuzz(func(t *testing.T, b []byte) {
-		id, err := ParseIdentity(b)
+		id, err := ParseIdentity(b, "x.trust")
 		if err != nil {
 			return
 		}
@@ -378,7 +378,7 @@ func FuzzParseIdentity(f *testing.F) {
 		if err != nil {
 			t.Fatalf("parsed but does not encode: %v", err)
 		}
-		if _, err := ParseIdentity(again); err != nil {
+		if _, err := ParseIdentity(again, "x.trust"); err != nil {
 			t.Fatalf("encoded but does not parse: %v", err)
 		}
 	})

@@ -237,7 +237,7 @@ func settings(ts *testscript.TestScript, neg bool, args []string, each func(key,
 //	mallory=PATTERN    mallory is trusted too, for these names
 func editPolicy(ts *testscript.TestScript, neg bool, args []string) {
 	s := sceneOf(ts)
-	id, err := signing.ParseIdentity(s.lab.aliceID)
+	id, err := signing.ParseIdentity(s.lab.aliceID, "alice.trust")
 	ts.Check(err)
 	var banned signing.Revoked
 	p, err := signing.OpenPolicy(ts.MkAbs("root/trust"))

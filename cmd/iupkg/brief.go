@@ -83,6 +83,8 @@ func untrustedHint(reason index.Reason) string {
 		return "its publisher has not signed it anew in time: any publish does"
 	case index.OutsideNames:
 		return "the owner of an index says with iupkg index delegate who lists which names"
+	case index.Damaged:
+		return "iupkg sync --anew makes the copy anew"
 	case index.Mismatch, index.Malformed:
 		return "the registry, or something between, changed the index; nothing of it was used"
 	}

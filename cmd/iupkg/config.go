@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"errors"
 	"io/fs"
-	"os"
 
 	"github.com/pelletier/go-toml/v2"
 
@@ -38,7 +37,7 @@ type tlsConfig struct {
 // asked for.
 func readConfig(path string, must bool) (config, error) {
 	var c config
-	data, err := os.ReadFile(path)
+	data, err := readInput(path, maxInput)
 	if errors.Is(err, fs.ErrNotExist) && !must {
 		return c, nil
 	}

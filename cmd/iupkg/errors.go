@@ -86,6 +86,8 @@ func classify(err error) (code int, hint string) {
 	switch {
 	case isA[usageError](err), isA[*install.BadParams](err), isA[*kernel.ParamError](err), isA[*registry.RefError](err):
 		return exitUsage, ""
+	case isA[*install.Damaged](err):
+		return exitFailure, "bring the file back from a backup; or let current, in the same root, point to an older file of generations, and run iupkg restore"
 	case errors.Is(err, install.ErrBusy):
 		return exitBusy, "wait until it is done, then try again"
 	case unknownNames(err):
@@ -101,6 +103,8 @@ func classify(err error) (code int, hint string) {
 		return exitNoVersion, hint
 	case isA[*index.UnknownPackage](err), errors.Is(err, manifest.ErrUnknownPackage):
 		return exitNoVersion, "iupkg search finds names, iupkg sync brings new ones"
+	case errors.Is(err, errIndexDistrusted):
+		return exitTrust, "iupkg sync makes one of a publisher who is trusted; iupkg trust list says who that is"
 	case errors.Is(err, errNoIndexRoot):
 		return exitTrust, "trust a publisher with iupkg trust add FILE"
 	case isA[*index.Untrusted](err):

@@ -42,7 +42,7 @@ func commit(ts *testscript.TestScript, neg bool, args []string) {
 		}
 		g.Packages = append(g.Packages, *p)
 	}
-	text, err := json.Marshal(g)
+	text, err := g.Encode()
 	ts.Check(err)
 	ts.Check(os.WriteFile(filepath.Join(root, "generations", args[0]+".json"), text, 0o644))
 	current := filepath.Join(root, "current")

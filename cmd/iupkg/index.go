@@ -57,6 +57,12 @@ func (a *app) syncFrom(ctx context.Context, remote index.Remote, roots map[strin
 		switch {
 		case err == nil:
 			return res, nil
+		case errors.As(err, &untrusted) && untrusted.Reason == index.Damaged:
+			a.ui.warn("%v; it is made anew", err)
+			if err := index.Discard(a.indexDir()); err != nil {
+				return nil, err
+			}
+			return index.Sync(ctx, remote, a.indexDir(), roots[publisher])
 		case !errors.As(err, &untrusted) || untrusted.Reason != index.BadSignature:
 			return nil, err
 		}
@@ -82,11 +88,24 @@ func (x indexCopy) Providers(_ context.Context, name string) ([]string, error) {
 	return x.Index.Providers(name)
 }
 
-// openIndex opens the local copy as it is.
+var errIndexDistrusted = errors.New("the local copy of the index is of a publisher whom this machine trusts no more")
+
+// openIndex opens the local copy as it is, if it is still of one who is trusted.
 func (a *app) openIndex() (indexCopy, error) {
 	x, err := index.Open(a.indexDir())
 	if err != nil {
 		return indexCopy{}, err
+	}
+	policy, err := a.policy()
+	if err != nil {
+		return indexCopy{}, err
+	}
+	trusted := false
+	for _, root := range policy.IndexRoots() {
+		trusted = trusted || x.Follows(root)
+	}
+	if !trusted {
+		return indexCopy{}, errIndexDistrusted
 	}
 	if end := x.Expires(); time.Now().After(end) {
 		a.ui.warn("the index expired on %s: nobody vouches for nothing newer being hidden", end.Format(time.DateOnly))
@@ -121,13 +140,19 @@ func (a *app) indexAtHand(ctx context.Context) (indexCopy, error) {
 }
 
 func (a *app) syncCommand() *cobra.Command {
-	return &cobra.Command{
+	var anew bool
+	cmd := &cobra.Command{
 		Use:     "sync",
 		Short:   "Bring the local copy of the index up to date",
 		GroupID: groupPackages,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if a.offline {
 				return usagef("sync and --offline exclude each other")
+			}
+			if anew {
+				if err := index.Discard(a.indexDir()); err != nil {
+					return err
+				}
 			}
 			res, err := a.sync(cmd.Context())
 			if err != nil {
@@ -140,6 +165,8 @@ func (a *app) syncCommand() *cobra.Command {
 			return nil
 		},
 	}
+	cmd.Flags().BoolVar(&anew, "anew", false, "make the copy anew, as when it is damaged; which versions were seen before is forgotten")
+	return cmd
 }
 
 // searchLimit is how many packages a search shows: nobody reads more.

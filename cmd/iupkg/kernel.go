@@ -29,7 +29,7 @@ func readProfile(ctx context.Context, file string) (*manifest.Profile, error) {
 	if file == liveKernel {
 		return kernel.Facts(ctx)
 	}
-	data, err := os.ReadFile(file)
+	data, err := readInput(file, manifest.MaxProfile)
 	if err != nil {
 		return nil, withHint(usageError{err}, "a profile is made by iupkg kernel --save FILE on the machine in question")
 	}

@@ -4,7 +4,6 @@ package main
 
 import (
 	"bytes"
-	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -83,7 +82,7 @@ func TestKernelHook(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g, err := json.Marshal(install.Generation{Schema: 1, Number: 1, Did: "install ext", Kernel: "6.1.0-56-amd64", Packages: []install.Package{*pkg}})
+	g, err := (&install.Generation{Schema: 1, Number: 1, Did: "install ext", Kernel: "6.1.0-56-amd64", Packages: []install.Package{*pkg}}).Encode()
 	if err == nil {
 		err = os.WriteFile(filepath.Join(root, "generations", "1.json"), g, 0o644)
 	}

@@ -148,13 +148,13 @@ func readExternal(file string) (*signing.External, error) {
 	if file == "" {
 		return nil, nil
 	}
-	data, err := os.ReadFile(file)
+	data, err := readInput(file, signing.MaxIdentity)
 	if err != nil {
 		return nil, usageError{err}
 	}
-	e, err := signing.ParseExternal(data)
+	e, err := signing.ParseExternal(data, file)
 	if err != nil {
-		return nil, usagef("%s: %w", file, err)
+		return nil, usageError{err}
 	}
 	return e, nil
 }

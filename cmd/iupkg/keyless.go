@@ -52,7 +52,7 @@ func newSigstore(ctx context.Context, fulcio, rekor, tsa, tokenFile string) (*si
 	}
 	s.token = os.Getenv("SIGSTORE_ID_TOKEN")
 	if tokenFile != "" {
-		text, err := os.ReadFile(tokenFile)
+		text, err := readInput(tokenFile, maxInput)
 		if err != nil {
 			return nil, usageError{err}
 		}

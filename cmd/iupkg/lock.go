@@ -85,6 +85,9 @@ func (a *app) lock(ctx context.Context, args, sets []string, file string) error 
 	}
 	l := lockOf(plan, verdicts)
 	l.Kernel = k.Fingerprint()
+	if err := ctx.Err(); err != nil { // what was interrupted may have read nothing of it
+		return err
+	}
 	text, err := l.Encode()
 	if err != nil {
 		return err
@@ -192,7 +195,7 @@ func (a *app) installFrozen(ctx context.Context, o installOptions) error {
 }
 
 func readLock(file string) (*manifest.Lock, error) {
-	data, err := os.ReadFile(file)
+	data, err := readInput(file, manifest.MaxLock)
 	if err != nil {
 		return nil, withHint(usageError{err}, "iupkg lock writes a lock file")
 	}

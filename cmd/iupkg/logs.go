@@ -132,7 +132,7 @@ func (a *app) logs(ctx context.Context, names []string, follow bool) error {
 		if a.ui.json {
 			lines = append(lines, l)
 		} else {
-			l.write(a.ui.out)
+			l.write(printableWriter{a.ui.out})
 		}
 	}
 	return nil

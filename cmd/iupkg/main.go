@@ -29,6 +29,7 @@ func main() {
 	debug.SetGCPercent(400)
 	debug.SetMemoryLimit(36 << 20)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // the second one ends what does not look at the first, or undoes for too long
 	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 
@@ -117,13 +116,13 @@ func (a *app) editCommands() []*cobra.Command {
 }
 
 func readIdentity(file string) (*signing.Identity, error) {
-	data, err := os.ReadFile(file)
+	data, err := readInput(file, signing.MaxIdentity)
 	if err != nil {
 		return nil, usageError{err}
 	}
-	id, err := signing.ParseIdentity(data)
+	id, err := signing.ParseIdentity(data, file)
 	if err != nil {
-		return nil, usagef("%s: %w", file, err)
+		return nil, usageError{err}
 	}
 	return id, nil
 }

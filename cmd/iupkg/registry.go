@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -43,7 +42,7 @@ func (a *app) open(ref string) (*registry.Client, error) {
 			continue
 		}
 		var err error
-		if *f.to, err = os.ReadFile(f.path); err != nil {
+		if *f.to, err = readInput(f.path, maxInput); err != nil {
 			return nil, usageError{fmt.Errorf("%s: tls of %s: %w", a.configPath, host, err)}
 		}
 	}

@@ -105,6 +105,13 @@ func (a *app) transactTried(ctx context.Context, env *install.Env, o installOpti
 		if err != nil {
 			return err
 		}
+		unknown, err := root.CheckParams(p)
+		if err != nil {
+			return err
+		}
+		for _, name := range unknown {
+			a.ui.step("what is set of %s is checked when it has been fetched", name)
+		}
 		return a.showPlan(p)
 	}
 	lock, err := root.Lock()

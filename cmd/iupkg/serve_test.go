@@ -69,6 +69,7 @@ func lookPath(ts *testscript.TestScript, file string) string {
 //	flip       one bit in the middle of every blob is another
 //	html       every answer is a page, as of a captive portal
 //	500        every answer is an internal error
+//	escape     every answer is a refusal with what a terminal obeys
 //
 // Blobs of packages only: index and manifests pass.
 func proxy(ts *testscript.TestScript, neg bool, args []string) {
@@ -94,6 +95,12 @@ func proxy(ts *testscript.TestScript, neg bool, args []string) {
 	switch mode {
 	case "html":
 		h = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "<html>please log in</html>") })
+	case "escape":
+		h = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			w.WriteHeader(http.StatusForbidden)
+			io.WriteString(w, `{"errors":[{"code":"DENIED","message":"\u001b]0;title\u0007\u001b[31mred","detail":"\u001b[2J"}]}`)
+		})
 	case "500":
 		h = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) })
 	}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -88,13 +87,9 @@ func newIdentityInfo(id *signing.Identity) (identityInfo, error) {
 }
 
 func (a *app) trustAdd(file string, o *trustOptions) error {
-	data, err := os.ReadFile(file)
+	id, err := readIdentity(file)
 	if err != nil {
-		return usageError{err}
-	}
-	id, err := signing.ParseIdentity(data)
-	if err != nil {
-		return fmt.Errorf("%s: %w", file, err)
+		return err
 	}
 	if err := o.apply(a, id); err != nil {
 		return err

@@ -5,7 +5,6 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -86,7 +85,7 @@ func (o *trustOptions) apply(a *app, id *signing.Identity) error {
 	}
 	id.Keys = append(id.Keys, more...)
 	for _, file := range o.certificates {
-		text, err := os.ReadFile(file)
+		text, err := readInput(file, maxInput)
 		if err != nil {
 			return usageError{err}
 		}
@@ -120,7 +119,7 @@ func (o *trustOptions) keyless(id *signing.Identity) error {
 	if o.issuer == "" || o.trustedRoot == "" {
 		return usagef("--identity needs --issuer, who vouches for it, and --trusted-root, whose certificates count")
 	}
-	text, err := os.ReadFile(o.trustedRoot)
+	text, err := readInput(o.trustedRoot, maxInput)
 	if err != nil {
 		return usageError{err}
 	}
@@ -176,7 +175,7 @@ func readKeys(args []string) ([]signing.Key, error) {
 	var keys []signing.Key
 	for _, arg := range args {
 		file, date, _ := strings.Cut(arg, "=")
-		text, err := os.ReadFile(file)
+		text, err := readInput(file, maxInput)
 		if err != nil {
 			return nil, usageError{err}
 		}

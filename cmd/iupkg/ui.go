@@ -23,6 +23,8 @@ package main
 //     NO_COLOR is set (https://no-color.org).
 //   - A question is asked only on a terminal, and not with --yes; a script that
 //     ran the command has decided.
+//   - What a terminal would obey, an escape sequence in a package's description or a
+//     registry's answer, is written out.
 //   - Tables have a header line in capitals, columns two spaces apart, and are
 //     not cut to the terminal's width.
 
@@ -34,10 +36,13 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"text/tabwriter"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
 )
@@ -85,12 +90,52 @@ func (u *ui) paint(colour, s string) string {
 	return colour + s + "\x1b[0m"
 }
 
-// line writes one message, off the progress line.
-func (u *ui) line(s string) {
+// line writes one message behind what it is, off the progress line.
+func (u *ui) line(what, s string) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.clear()
-	fmt.Fprintln(u.err, s)
+	fmt.Fprintln(u.err, what+printable(s))
+}
+
+// printable writes out what a terminal would obey: much of what is said comes from files
+// and servers that nobody has vouched for.
+func printable(s string) string {
+	obeyed := func(r rune) bool {
+		switch {
+		case r == '\n' || r == '\t':
+			return false
+		case r >= 0x202a && r <= 0x202e, r >= 0x2066 && r <= 0x2069: // change the direction of text
+			return true
+		}
+		return unicode.IsControl(r)
+	}
+	if utf8.ValidString(s) && strings.IndexFunc(s, obeyed) < 0 {
+		return s
+	}
+	var b strings.Builder
+	for _, c := range strings.SplitAfter(s, "") {
+		r, n := utf8.DecodeRuneInString(c)
+		switch {
+		case r == utf8.RuneError && n == 1:
+			fmt.Fprintf(&b, `\x%02x`, c[0])
+		case obeyed(r):
+			b.WriteString(strings.Trim(strconv.QuoteRuneToASCII(r), "'"))
+		default:
+			b.WriteString(c)
+		}
+	}
+	return b.String()
+}
+
+// printableWriter makes printable what is written, of which each piece is whole.
+type printableWriter struct{ io.Writer }
+
+func (w printableWriter) Write(p []byte) (int, error) {
+	if _, err := io.WriteString(w.Writer, printable(string(p))); err != nil {
+		return 0, err
+	}
+	return len(p), nil
 }
 
 func (u *ui) clear() {
@@ -118,23 +163,23 @@ func (u *ui) clearProgress() {
 // step reports something done.
 func (u *ui) step(format string, args ...any) {
 	if !u.quiet {
-		u.line(fmt.Sprintf(format, args...))
+		u.line("", fmt.Sprintf(format, args...))
 	}
 }
 
 // more is a line for --verbose.
 func (u *ui) more(format string, args ...any) {
 	if u.verbose {
-		u.line(fmt.Sprintf(format, args...))
+		u.line("", fmt.Sprintf(format, args...))
 	}
 }
 
 func (u *ui) warn(format string, args ...any) {
-	u.line("iupkg: " + u.paint(yellow, "warning:") + " " + indentRest(fmt.Sprintf(format, args...)))
+	u.line("iupkg: "+u.paint(yellow, "warning:")+" ", indentRest(fmt.Sprintf(format, args...)))
 }
 
 func (u *ui) hint(format string, args ...any) {
-	u.line("iupkg: " + u.paint(cyan, "hint:") + " " + indentRest(fmt.Sprintf(format, args...)))
+	u.line("iupkg: "+u.paint(cyan, "hint:")+" ", indentRest(fmt.Sprintf(format, args...)))
 }
 
 // working shows what is being done now, where that can be taken back.
@@ -153,7 +198,7 @@ func (u *ui) paintWork(text string, last bool) {
 	if now := time.Now(); now.Sub(u.last) > 50*time.Millisecond || !u.progress || last {
 		u.last = now
 		u.clear()
-		fmt.Fprint(u.err, text)
+		fmt.Fprint(u.err, printable(text))
 		u.progress = true
 	}
 }
@@ -199,7 +244,7 @@ func (u *ui) fail(ctx context.Context, err error) int {
 	if u.verbose {
 		msg = full
 	}
-	u.line("iupkg: " + u.paint(red, "error:") + " " + indentRest(msg))
+	u.line("iupkg: "+u.paint(red, "error:")+" ", indentRest(msg))
 	if hint != "" {
 		u.hint("%s", hint)
 	}
@@ -241,7 +286,7 @@ func (u *ui) answer(v any, text func(w io.Writer)) error {
 		return u.document(v)
 	}
 	w := bufio.NewWriter(u.out)
-	text(w)
+	text(printableWriter{w})
 	return w.Flush()
 }
 
@@ -260,7 +305,7 @@ func table(w io.Writer, header string, rows ...string) {
 func row(cells ...any) string {
 	s := make([]string, len(cells))
 	for i, c := range cells {
-		s[i] = strings.ReplaceAll(fmt.Sprint(c), "\t", " ")
+		s[i] = strings.NewReplacer("\t", " ", "\n", " ").Replace(fmt.Sprint(c))
 		if s[i] == "" {
 			s[i] = "-"
 		}
@@ -277,7 +322,7 @@ func (u *ui) confirm(format string, args ...any) error {
 	}
 	u.mu.Lock()
 	u.clear()
-	fmt.Fprintf(u.err, format+" [y/N] ", args...)
+	fmt.Fprint(u.err, printable(fmt.Sprintf(format, args...)), " [y/N] ")
 	u.mu.Unlock()
 	answer, err := bufio.NewReader(u.in).ReadString('\n')
 	if err != nil && err != io.EOF {
