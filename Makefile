@@ -153,9 +153,9 @@ oracle: | bootstrap
 	go test ./resolve -run Oracle -v -timeout 2h -args -oracle-cases $(ORACLE_CASES)
 # net has no unsafe code, and the tests that build or compile something else are no use here.
 miri:
-	cd runtime-crate/iu && env -u RUSTC -u RUSTDOC -u MAKEFLAGS PATH="$$HOME/.cargo/bin:$$PATH" MIRIFLAGS='$(MIRIFLAGS)' \
+	cd runtime-crate/iu && env -u RUSTC -u RUSTDOC -u MAKEFLAGS -u MFLAGS PATH="$$HOME/.cargo/bin:$$PATH" MIRIFLAGS='$(MIRIFLAGS)' \
 		cargo +nightly miri test --locked --test host --test interleave
-	cd runtime-crate/samples/xdp_maps && env -u RUSTC -u RUSTDOC -u MAKEFLAGS PATH="$$HOME/.cargo/bin:$$PATH" MIRIFLAGS='$(MIRIFLAGS)' \
+	cd runtime-crate/samples/xdp_maps && env -u RUSTC -u RUSTDOC -u MAKEFLAGS -u MFLAGS PATH="$$HOME/.cargo/bin:$$PATH" MIRIFLAGS='$(MIRIFLAGS)' \
 		cargo +nightly miri test --locked
 MIRIFLAGS := -Zmiri-disable-isolation -Zmiri-permissive-provenance
 

@@ -340,15 +340,33 @@ fn tx(ctx: TcContext) -> TcAction {
     TcAction::Unspec
 }
 
+/// Bytes of most replies: that nothing was found, or an item of usual size.
+const SHORT_REPLY: usize = 128;
+
 /// Fills the cache from one of memcached's replies.
-#[inline(never)]
 fn take_over(ctx: &TcContext, headers: &[u8], place: &Place) -> Option<()> {
-    let mut buffer = [0; MAX_REPLY];
+    let len = place.end.checked_sub(place.start)?;
+    // A buffer is cleared before it is written to.
+    if len <= SHORT_REPLY {
+        take_over_with::<SHORT_REPLY>(ctx, headers, place, len)
+    } else {
+        take_over_with::<MAX_REPLY>(ctx, headers, place, len)
+    }
+}
+
+/// [`take_over`] with a buffer of `N` bytes, for a reply of `len`.
+#[inline(never)]
+fn take_over_with<const N: usize>(
+    ctx: &TcContext,
+    headers: &[u8],
+    place: &Place,
+    len: usize,
+) -> Option<()> {
+    let mut buffer = [0; N];
     let (_, client) = packet::addresses(headers, place)?;
     let now = time::ktime_ns();
-    let len = place.end.checked_sub(place.start)?;
     // Longer than what is kept: only what the start says matters.
-    let payload = buffer.get_mut(..len.min(MAX_REPLY))?;
+    let payload = buffer.get_mut(..len.min(N))?;
     ctx.load(place.start, payload).ok()?;
     if let Some((id, part)) = get::part(payload) {
         let item = get::item_length(payload.get(UDP_HEADER..)?);

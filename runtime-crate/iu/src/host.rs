@@ -320,6 +320,7 @@ impl XdpFrame {
         let (first, rest) = all.split_at(self.tail - self.head);
         self.memory[self.head..self.tail].copy_from_slice(first);
         self.rest = rest.to_vec();
+        self.refresh(); // what the program had of the memory is no more good for looking at it
         Ok(())
     }
 
