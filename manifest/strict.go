@@ -178,8 +178,6 @@ func strictJSON(b []byte, v any, limit int, file string) (map[string]Position, e
 // textType is what a type that is written as a string implements, such as time.Time.
 var textType = reflect.TypeFor[encoding.TextUnmarshaler]()
 
-var rawType = reflect.TypeFor[json.RawMessage]()
-
 func jsonKind(t reflect.Type) string {
 	switch t.Kind() {
 	case reflect.String:
@@ -227,10 +225,6 @@ func (w *strictWalker) value(path string, t reflect.Type) error {
 		if _, ok := w.at[path]; !ok {
 			w.at[path] = w.lines.at(off)
 		}
-	}
-	if t == rawType { // whoever it is for decodes it
-		var raw json.RawMessage
-		return w.dec.Decode(&raw)
 	}
 	tok, err := w.dec.Token()
 	if err != nil {

@@ -17,7 +17,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/iupkg/iupkg/manifest"
 	"github.com/sigstore/sigstore/pkg/cryptoutils"
 )
 
@@ -37,8 +36,11 @@ type External struct {
 // name the file.
 func ParseExternal(b []byte, file string) (*External, error) {
 	var e External
-	if err := manifest.DecodeJSON(b, &e, MaxIdentity, file); err != nil {
-		return nil, err
+	if len(b) > MaxIdentity {
+		return nil, fmt.Errorf("%s: external key of %d bytes, more than %d", file, len(b), MaxIdentity)
+	}
+	if err := strictJSON(b, &e); err != nil {
+		return nil, fmt.Errorf("%s: external key: %w", file, err)
 	}
 	if len(e.Command) == 0 || e.Command[0] == "" {
 		return nil, fmt.Errorf("%s: command: there is none", file)

@@ -16,7 +16,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/iupkg/iupkg/manifest"
 	"github.com/sigstore/sigstore/pkg/cryptoutils"
 )
 
@@ -61,8 +60,11 @@ type Revoked struct {
 // and fields that it does not know. Errors name the file.
 func ParseIdentity(b []byte, file string) (*Identity, error) {
 	var id Identity
-	if err := manifest.DecodeJSON(b, &id, MaxIdentity, file); err != nil {
-		return nil, err
+	if len(b) > MaxIdentity {
+		return nil, fmt.Errorf("%s: identity of %d bytes, more than %d", file, len(b), MaxIdentity)
+	}
+	if err := strictJSON(b, &id); err != nil {
+		return nil, fmt.Errorf("%s: malformed identity: %w", file, err)
 	}
 	if err := id.Validate(); err != nil {
 		return nil, fmt.Errorf("%s: malformed identity: %w", file, err)

@@ -14,8 +14,6 @@ import (
 	"sort"
 	"strings"
 	"time"
-
-	"github.com/iupkg/iupkg/manifest"
 )
 
 const (
@@ -62,8 +60,8 @@ func OpenPolicy(dir string) (*Policy, error) {
 				return nil, err
 			}
 			p.revoked = new(Revoked)
-			if err := manifest.DecodeJSON(b, p.revoked, MaxIdentity, path); err != nil {
-				return nil, err
+			if err := strictJSON(b, p.revoked); err != nil {
+				return nil, fmt.Errorf("%s: %w", path, err)
 			}
 			if err := p.revoked.validate(); err != nil {
 				return nil, fmt.Errorf("%s: %w", path, err)
