@@ -3,7 +3,7 @@
 package install
 
 import (
-	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -70,13 +70,7 @@ func (r *Root) setRecord(l *kernel.Loaded, set map[string]string) error {
 }
 
 // bootID tells boots apart; tests have boots of their own.
-var bootID = func() string {
-	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	if err != nil {
-		return "unknown"
-	}
-	return string(bytes.TrimSpace(b))
-}
+var bootID = func() string { return cmp.Or(kernel.BootID(), "unknown") }
 
 // nextPath is where the record of a replacement is while it is not known whether
 // it was committed.

@@ -31,6 +31,8 @@ type Running struct {
 	symbols   func() []string
 	runtime   func() *loadedRuntime // nil: none is loaded
 	moduleBTF func() manifest.Answer
+	allowed   func() manifest.Answer // modules may be loaded
+	lockdown  func() manifest.Answer
 	hooks     map[manifest.Hook]manifest.Answer
 }
 
@@ -64,6 +66,8 @@ func OpenRunning(ctx context.Context) (*Running, error) {
 	k.symbols = sync.OnceValue(exportedSymbols)
 	k.runtime = sync.OnceValue(findRuntime)
 	k.moduleBTF = sync.OnceValue(func() manifest.Answer { return moduleBTF(k.LookupConfig) })
+	k.allowed = sync.OnceValue(func() manifest.Answer { return modulesAllowed(k.LookupConfig) })
+	k.lockdown = sync.OnceValue(func() manifest.Answer { return lockdown(k.LookupConfig) })
 	return k, nil
 }
 
@@ -97,8 +101,7 @@ func (k *Running) LookupHook(h manifest.Hook) (a manifest.Answer, found string) 
 
 // LookupSymbol says whether vmlinux exports a symbol to modules.
 func (k *Running) LookupSymbol(name string) manifest.Answer {
-	p := manifest.Profile{Symbols: k.symbols()}
-	return p.Kernel(nil).LookupSymbol(name)
+	return (&manifest.Profile{Symbols: k.symbols()}).LookupSymbol(name)
 }
 
 // LookupRuntime is of the runtime that is loaded; nil: none is.
@@ -111,7 +114,7 @@ func (k *Running) LookupRuntime() *manifest.RuntimeFacts {
 
 // ModulesSigned says whether modules must be signed.
 func (k *Running) ModulesSigned() manifest.Answer {
-	return signatureEnforced(lockdown(k.LookupConfig), k.LookupConfig)
+	return signatureEnforced(k.lockdown(), k.LookupConfig)
 }
 
 // Fingerprint identifies the kernel in lock files.
@@ -131,8 +134,7 @@ func (k *Running) Profile(ctx context.Context) (*manifest.Profile, error) {
 	p := &manifest.Profile{
 		Schema: manifest.Schema, Release: k.uname.Release, Version: k.uname.Version, Arch: k.uname.Arch,
 		BTF: k.btf(), ModuleTypes: k.modules(), Symbols: k.symbols(), Mitigations: mitigations(),
-		Modules: modulesAllowed(k.LookupConfig), ModuleBTF: k.moduleBTF(),
-		Lockdown: lockdown(k.LookupConfig), ModuleSig: k.ModulesSigned(),
+		Modules: k.allowed(), ModuleBTF: k.moduleBTF(), Lockdown: k.lockdown(), ModuleSig: k.ModulesSigned(),
 		Runtime: k.LookupRuntime(), Hooks: map[manifest.Hook]manifest.Answer{},
 	}
 	config, file := k.config()

@@ -67,7 +67,7 @@ func (k *Running) probeHook(h manifest.Hook) manifest.Answer {
 	if hook == HookLSM {
 		and(lsmInForce(k.LookupConfig))
 	}
-	and(modulesAllowed(k.LookupConfig))
+	and(k.allowed())
 	and(k.moduleBTF())
 	if answer == manifest.No {
 		return answer

@@ -149,7 +149,7 @@ type btfBase struct {
 
 // kernelBTF is of the running kernel, which has the same for as long as it runs: counting
 // its types means to read all of them, so that is done once in a boot.
-var kernelBTF = sync.OnceValues(func() (btfBase, error) { return bootBTF(vmlinuxBTF, runDir, bootID()) })
+var kernelBTF = sync.OnceValues(func() (btfBase, error) { return bootBTF(vmlinuxBTF, runDir, BootID()) })
 
 // runDir keeps what holds until the next boot.
 const runDir = "/run/iupkg"
@@ -196,8 +196,8 @@ func bootBTF(file, dir, boot string) (btfBase, error) {
 	return base, nil
 }
 
-// bootID tells boots apart; empty: it could not be told.
-func bootID() string { return readLine("/proc/sys/kernel/random/boot_id") }
+// BootID tells boots apart; empty: it could not be told.
+func BootID() string { return readLine("/proc/sys/kernel/random/boot_id") }
 
 func newBTFBase(raw []byte) (btfBase, error) {
 	types, strs, err := btfSections(raw)

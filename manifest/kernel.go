@@ -64,8 +64,6 @@ func WhyNoHook(btf bool) string {
 	return "this kernel shows no BTF (/sys/kernel/btf/vmlinux), without which no hook can be used"
 }
 
-func (k profileKernel) LookupSymbol(name string) Answer { return k.exports(name) }
-
 func (k profileKernel) LookupRuntime() *RuntimeFacts { return k.Runtime }
 
 func (k profileKernel) ModulesSigned() Answer { return k.ModuleSig }
@@ -88,11 +86,12 @@ func (p *Profile) LookupConfig(sym string) (val string, known bool) {
 	return "n", true
 }
 
-func (p *Profile) exports(symbol string) Answer {
+// LookupSymbol says whether vmlinux exports a symbol to modules.
+func (p *Profile) LookupSymbol(name string) Answer {
 	if p.Symbols == nil {
 		return Unknown
 	}
-	if _, ok := slices.BinarySearch(p.Symbols, symbol); ok {
+	if _, ok := slices.BinarySearch(p.Symbols, name); ok {
 		return Yes
 	}
 	return No

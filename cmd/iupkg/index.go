@@ -62,7 +62,7 @@ func (a *app) syncFrom(ctx context.Context, remote index.Remote, roots map[strin
 			if err := index.Discard(a.indexDir()); err != nil {
 				return nil, err
 			}
-			return index.Sync(ctx, remote, a.indexDir(), roots[publisher])
+			return a.syncFrom(ctx, remote, roots) // whose index it is shows anew
 		case !errors.As(err, &untrusted) || untrusted.Reason != index.BadSignature:
 			return nil, err
 		}

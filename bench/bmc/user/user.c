@@ -33,6 +33,9 @@
 
 #include "iu_abi.h"
 
+/* As in linux/bpf.h, whose integer types are not iu_abi.h's. */
+enum { BPF_MAP_TYPE_ARRAY = 2, BPF_MAP_TYPE_PERCPU_ARRAY = 6 };
+
 extern struct iu_abi_map __start_iu_map[], __stop_iu_map[];
 extern struct iu_abi_param __start_iu_param[], __stop_iu_param[];
 
@@ -96,9 +99,9 @@ void *iu_rt_map_lookup(struct iu_abi_map *map, const void *key)
 	memcpy(&i, key, sizeof(i));
 	if (i >= map->max_entries)
 		return NULL;
-	if (map->type == 6) /* BPF_MAP_TYPE_PERCPU_ARRAY */
+	if (map->type == BPF_MAP_TYPE_PERCPU_ARRAY)
 		i += cpu * map->max_entries;
-	return (uint8_t *)map->map + (size_t)i * ((map->value_size + 7) & ~7u);
+	return (uint8_t *)map->map + (size_t)i * map->stride;
 }
 
 uint64_t iu_rt_xdp_adjust_tail(void *ctx, int32_t delta)
@@ -138,10 +141,10 @@ static void bind(void)
 		if (m->role == IU_MAP_ROLE_SIZED)
 			m->max_entries = 1024;
 		m->stride = (m->value_size + 7) & ~7u;
-		m->map = (uintptr_t)calloc((size_t)m->max_entries * (m->type == 6 ? CPUS_MAX : 1), m->stride);
+		m->map = (uintptr_t)calloc((size_t)m->max_entries * (m->type == BPF_MAP_TYPE_PERCPU_ARRAY ? CPUS_MAX : 1), m->stride);
 		if (!m->map)
 			stop("no memory");
-		if (m->type == 2) /* BPF_MAP_TYPE_ARRAY */
+		if (m->type == BPF_MAP_TYPE_ARRAY)
 			m->data = m->map;
 	}
 }
